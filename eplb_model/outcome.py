@@ -1,0 +1,137 @@
+"""Results are values: who waits for what, what was found, what a check says.
+
+Rule: nothing here knows the machine, the operations or the search; all that is above reports with i
+The verdicts and the exit codes are the table of specs/semantics.md#verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+Verdict = Literal["ok", "deadlock", "stall", "race", "violation", "misuse", "may", "unknown"]
+When = Literal["every", "some"]
+Serialised = Literal["never", "sometimes", "always"]
+
+EXIT_CODES: Mapping[Verdict, int] = {
+    "ok": 0,
+    "deadlock": 1,
+    "stall": 1,
+    "race": 1,
+    "violation": 1,
+    "misuse": 1,
+    "may": 3,
+    "unknown": 3,
+}
+
+
+class Actor(NamedTuple):
+    """Whatever can move: a host thread or a stream of a rank.  Prints as `0.main`."""
+
+    rank: int
+    name: str
+    slot: int  # position among the threads, or among the streams, of all ranks
+    is_stream: bool
+
+    def __str__(self) -> str:
+        return f"{self.rank}.{self.name}"
+
+
+class Action(NamedTuple):
+    """An actor taking its next step, plus a choice where the rule offers several."""
+
+    actor: Actor
+    choice: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.actor) if self.choice is None else f"{self.actor}:{self.choice}"
+
+
+# Clauses are joined by "and", the actors within one by "or": a gang that needs the SMs of two
+# holders has two clauses, a rendezvous one clause per absent peer.  An empty clause means that
+# nobody is left who could help.
+Clauses = tuple[tuple[Actor, ...], ...]
+
+
+class Wait:
+    """Why an actor may not move, and who could free it.
+
+    A guard is asked millions of times whether it blocks and a few times why, so the reason is
+    worked out when it is read.
+    """
+
+    __slots__ = ("_explain",)
+
+    def __init__(self, explain: Callable[[], tuple[str, Clauses]]) -> None:
+        self._explain = explain
+
+    @property
+    def why(self) -> str:
+        return self._explain()[0]
+
+    @property
+    def on(self) -> Clauses:
+        return self._explain()[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One line of "Nobody can move": an actor, its reason, and who could free it."""
+
+    actor: Actor
+    why: str
+    on: Clauses
+    doing: str = ""  # kernel and launching thread, for a stream
+
+    @property
+    def freed_by(self) -> tuple[Actor, ...]:
+        """The actors named in any clause, each once, in order."""
+        return tuple(sorted({actor for clause in self.on for actor in clause}))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row of a printed schedule: what was done, and what it led to."""
+
+    action: Action
+    does: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What went wrong on one run: the verdict, the way there, and who waits for whom."""
+
+    verdict: Verdict
+    message: str
+    schedule: tuple[Action, ...]
+    steps: tuple[Step, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    circle: tuple[Actor, ...] = ()
+    loop: tuple[Action, ...] = ()  # for a stall: what goes on for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The answer to one check.  `states` and `depth` count what this search visited."""
+
+    scenario: str
+    parameters: Mapping[str, Any]
+    verdict: Verdict
+    when: When | None
+    serialised: Serialised | None
+    states: int
+    transitions: int
+    depth: int
+    finding: Finding | None
+    ends: Mapping[str, int]  # how many distinct final states of each kind were reached
+    bounds: Mapping[str, Any]  # the bounds in force, and which one cut the search ("cut": null)
+    switches: Mapping[str, str]  # the settings in force, and for `may` the verdict per setting
+    assumptions: tuple[str, ...]
+    strategy: str = "bfs"
+    reduction: str | None = None
+    kernels: Mapping[str, str] = field(default_factory=dict)  # each in words
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.verdict]
