@@ -1,0 +1,347 @@
+"""What never changes during a run: machine, kernels, streams, the programs of every thread.
+
+A `World` is a scenario made ready to run: names resolved, control flow flattened, repetitions
+unrolled.  Rule: it is built once and compared by identity, so that a state may point to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+
+from eplb_model.machine import SMS_PER_TPC, Footprint, Machine
+from eplb_model.outcome import Actor, Wait
+
+if TYPE_CHECKING:
+    from eplb_model.state import State
+
+# An offer names something that an operation may bring about: ("flag", "ready"), say.
+Offer: TypeAlias = tuple[str, str]
+
+
+class HostOperation(Protocol):
+    """One instruction of a host thread.  A blocking call may take several steps."""
+
+    kind: ClassVar[str]
+
+    def guard(self, state: State, me: Actor) -> Wait | None: ...
+    def effect(self, state: State, me: Actor) -> State: ...
+    def offers(self) -> tuple[Offer, ...]: ...
+
+
+class StreamOperation(Protocol):
+    """Work in a stream; a step of the stream is its end, or a part of its end.
+
+    `automatic` work is passed by the GPU itself as soon as its guard lets it; work with a `kernel`
+    has to be placed; work that `holds_queue` keeps back what was submitted behind it (G6).
+    """
+
+    kind: ClassVar[str]
+    automatic: ClassVar[bool]
+
+    @property
+    def kernel(self) -> str | None: ...
+    @property
+    def holds_queue(self) -> bool: ...
+
+    def passed(self, stream: int) -> StreamOperation: ...
+
+    def choices(self, state: State, me: Actor) -> tuple[int | None, ...]: ...
+    def guard(self, state: State, me: Actor, choice: int | None) -> Wait | None: ...
+    def effect(self, state: State, me: Actor, choice: int | None) -> State: ...
+
+
+Grain = Literal["first", "grid", "channel", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meets:
+    """Whom a kernel has to meet before it can end.  specs/semantics.md#meetings
+
+    `sends` and `receives` are offsets: to rank + offset, from rank - offset, modulo the ranks.
+    `kernel` is the kernel that the peers must have there (another one for a receive that waits
+    for the peer's send).  With `eager`, a send ends without its receiver (N16).
+    """
+
+    grain: Grain
+    sends: tuple[int, ...]
+    receives: tuple[int, ...]
+    kernel: str
+    eager: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel as it is launched: grid, cluster, footprint, whom it meets, when it ends."""
+
+    name: str
+    launch: Literal["regular", "cooperative"]
+    ctas: int
+    cluster: int
+    footprint: Footprint
+    meets: Meets | None = None
+    ends: Literal["each", "together"] = "each"
+    until: str | None = None  # a flag of the host without which it spins
+    module: str | None = None  # loaded at first use
+    # For each CTA in channel order, the rounds (offsets) its channel serves; empty: no channels.
+    rounds: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def gang(self) -> bool:
+        return self.launch == "cooperative"
+
+    def classes(self, backwards: bool) -> tuple[tuple[int, ...], ...]:
+        """Positions in start order of the CTAs that are interchangeable, class by class."""
+        if not self.rounds:
+            return (tuple(range(self.ctas)),)
+        by_rounds: dict[tuple[int, ...], list[int]] = {}
+        for position in range(self.ctas):
+            index = self.ctas - 1 - position if backwards else position
+            by_rounds.setdefault(self.rounds[index], []).append(position)
+        return tuple(tuple(by_rounds[rounds]) for rounds in sorted(by_rounds))
+
+
+StreamKind = Literal["nonblocking", "blocking", "legacy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream of one rank.  A lower priority number is more urgent, as in CUDA (G18)."""
+
+    name: str
+    priority: int = 0
+    kind: StreamKind = "nonblocking"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What one host thread runs.  `handlers` are (first, last, target): innermost first."""
+
+    name: str
+    code: tuple[HostOperation, ...]
+    handlers: tuple[tuple[int, int, int], ...] = ()
+    started: bool = True
+    cyclic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """One process with one GPU."""
+
+    threads: tuple[Program, ...]
+    streams: tuple[Stream, ...]
+    memory: Mapping[str, Any] = field(default_factory=dict)  # initial values, by name
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """Everything fixed, with the look-ups that operations need."""
+
+    machine: Machine
+    kernels: Mapping[str, Kernel]
+    ranks: tuple[Rank, ...]
+    groups: Mapping[str, tuple[int, ...]]
+
+    @cached_property
+    def actors(self) -> tuple[Actor, ...]:
+        """Rank by rank, threads before streams: the order in which ties break."""
+        return tuple(
+            actor
+            for rank in range(len(self.ranks))
+            for actor in (*self.threads_of(rank), *self.streams_of(rank))
+        )
+
+    @cached_property
+    def threads(self) -> tuple[Actor, ...]:
+        names = [(r, p.name) for r, rank in enumerate(self.ranks) for p in rank.threads]
+        return tuple(Actor(r, name, index, False) for index, (r, name) in enumerate(names))
+
+    @cached_property
+    def streams(self) -> tuple[Actor, ...]:
+        names = [(r, s.name) for r, rank in enumerate(self.ranks) for s in rank.streams]
+        return tuple(Actor(r, name, index, True) for index, (r, name) in enumerate(names))
+
+    @cached_property
+    def _threads_by_rank(self) -> tuple[tuple[Actor, ...], ...]:
+        return tuple(
+            tuple(a for a in self.threads if a.rank == rank) for rank in range(len(self.ranks))
+        )
+
+    @cached_property
+    def _streams_by_rank(self) -> tuple[tuple[Actor, ...], ...]:
+        return tuple(
+            tuple(a for a in self.streams if a.rank == rank) for rank in range(len(self.ranks))
+        )
+
+    def threads_of(self, rank: int) -> tuple[Actor, ...]:
+        return self._threads_by_rank[rank]
+
+    def streams_of(self, rank: int) -> tuple[Actor, ...]:
+        return self._streams_by_rank[rank]
+
+    @cached_property
+    def programs(self) -> tuple[Program, ...]:
+        """By thread index."""
+        return tuple(program for rank in self.ranks for program in rank.threads)
+
+    @cached_property
+    def stream_specs(self) -> tuple[Stream, ...]:
+        """By stream index."""
+        return tuple(stream for rank in self.ranks for stream in rank.streams)
+
+    @cached_property
+    def _stream_by_name(self) -> Mapping[tuple[int, str], Actor]:
+        return {(actor.rank, actor.name): actor for actor in self.streams}
+
+    @cached_property
+    def _thread_by_name(self) -> Mapping[tuple[int, str], Actor]:
+        return {(actor.rank, actor.name): actor for actor in self.threads}
+
+    def stream(self, rank: int, name: str) -> Actor:
+        return self._stream_by_name[rank, name]
+
+    def thread(self, rank: int, name: str) -> Actor:
+        return self._thread_by_name[rank, name]
+
+    @cached_property
+    def connections(self) -> tuple[int, ...]:
+        """For each stream, its hardware queue among those of its rank (G6)."""
+        mapping = []
+        for rank in range(len(self.ranks)):
+            count = len(self.streams_of(rank))
+            match self.machine.switches.queue_map:
+                case "together":
+                    mapping += [0] * count
+                case "apart":
+                    mapping += list(range(count))
+                case _:
+                    mapping += [index % self.machine.connections for index in range(count)]
+        return tuple(mapping)
+
+    @cached_property
+    def slots(self) -> Mapping[tuple[int, str], int]:
+        """Where in `State.memory` a name of a rank lives."""
+        names = [(r, name) for r, rank in enumerate(self.ranks) for name in rank.memory]
+        return {key: index for index, key in enumerate(names)}
+
+    @cached_property
+    def event_slots(self) -> tuple[tuple[int, ...], ...]:
+        """For each rank, where in memory its events are: the values that refer to marks."""
+        return tuple(
+            tuple(self.slots[r, name] for name, value in rank.memory.items() if _has_marks(value))
+            for r, rank in enumerate(self.ranks)
+        )
+
+    @cached_property
+    def kernel_ids(self) -> Mapping[str, int]:
+        return {name: index for index, name in enumerate(self.kernels)}
+
+    @cached_property
+    def counted(self) -> frozenset[str]:
+        """Kernels whose launches are numbered: they meet, are met, or are awaited."""
+        names = {k.meets.kernel for k in self.kernels.values() if k.meets}
+        names |= {k.name for k in self.kernels.values() if k.meets}
+        for program in self.programs:
+            names |= {name for op in program.code for what, name in op.offers() if what == "await"}
+        return frozenset(names)
+
+    @cached_property
+    def names_buffers(self) -> bool:
+        """Whether any operation says which buffers it reads or writes."""
+        operations = [op for program in self.programs for op in program.code]
+        return any(getattr(op, "reads", ()) or getattr(op, "writes", ()) for op in operations)
+
+    @cached_property
+    def cyclic(self) -> bool:
+        return any(program.cyclic for program in self.programs)
+
+    def backwards(self, rank: int) -> bool:
+        """Whether this rank starts the CTAs of a grid from the last index (switch `cta_order`)."""
+        return self.machine.switches.cta_order == "opposed" and rank % 2 == 1
+
+    @cached_property
+    def _classes(self) -> Mapping[tuple[str, bool], tuple[tuple[int, ...], ...]]:
+        return {
+            (kernel.name, backwards): kernel.classes(backwards)
+            for kernel in self.kernels.values()
+            for backwards in (False, True)
+        }
+
+    def classes(self, kernel: str, rank: int) -> tuple[tuple[int, ...], ...]:
+        """The interchangeable CTAs of a kernel on a rank, as positions in start order."""
+        return self._classes[kernel, self.backwards(rank)]
+
+    @cached_property
+    def roomy(self) -> tuple[bool, ...]:
+        """For each rank, whether its kernels fit all at once wherever they are placed.
+
+        There nobody ever waits for SMs, so it does not matter which ones a kernel takes and its
+        seats are only counted.
+        """
+        return tuple(_is_roomy(self, rank) for rank in self.ranks)
+
+    @cached_property
+    def reachable_offers(self) -> tuple[tuple[frozenset[Offer], ...], ...]:
+        """Per thread and program counter: what its remaining text may still bring about."""
+        return tuple(_reachable_offers(program) for program in self.programs)
+
+
+def _has_marks(value: Any) -> bool:
+    return hasattr(value, "passed")
+
+
+def _is_roomy(world: World, rank: Rank) -> bool:
+    """One kernel at a time from each stream: the largest of each together leave room for any."""
+    by_stream: dict[str, list[Kernel]] = {}
+    for program in rank.threads:
+        for op in program.code:
+            for what, name in op.offers():
+                if what == "launch":
+                    stream: str = getattr(op, "stream")  # noqa: B009 (every launch has a stream)
+                    by_stream.setdefault(stream, []).append(world.kernels[name])
+    together = sum(max(kernel.ctas for kernel in kernels) for kernels in by_stream.values())
+    return all(
+        together - kernel.ctas + _room_needed(world.machine, kernel) <= world.machine.sms
+        and world.machine.limits.ctas_per_sm(kernel.footprint) > 0
+        for kernels in by_stream.values()
+        for kernel in kernels
+    )
+
+
+def _room_needed(machine: Machine, kernel: Kernel) -> int:
+    """Free SMs that surely hold a kernel, by pigeonhole if it has clusters (G28)."""
+    if kernel.cluster == 1:
+        return kernel.ctas
+    usable = [size for size in machine.groups if size >= kernel.cluster]
+    if not usable:
+        return machine.sms + 1
+    wasted = len(usable) * (kernel.cluster - 1)
+    if kernel.cluster == SMS_PER_TPC:  # one SM of each TPC may be taken
+        wasted = machine.sms // SMS_PER_TPC
+    return machine.sms - sum(usable) + wasted + kernel.ctas
+
+
+def successors(program: Program, pc: int) -> tuple[int, ...]:
+    """The program counters that may follow `pc`, exceptions included."""
+    op = program.code[pc]
+    after = getattr(op, "targets", None)
+    following = [pc + 1] if after is None else list(after(pc))
+    following += [target for first, last, target in program.handlers if first <= pc <= last]
+    return tuple(following)
+
+
+def _reachable_offers(program: Program) -> tuple[frozenset[Offer], ...]:
+    size = len(program.code)
+    offers: list[frozenset[Offer]] = [frozenset() for _ in range(size + 1)]
+    changed = True
+    while changed:
+        changed = False
+        for pc in range(size - 1, -1, -1):
+            found = frozenset(program.code[pc].offers()).union(
+                *(offers[after] for after in successors(program, pc))
+            )
+            if found != offers[pc]:
+                offers[pc], changed = found, True
+    return tuple(offers)
