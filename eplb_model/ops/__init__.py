@@ -1,0 +1,36 @@
+"""The vocabulary: one class per operation, registered where it is defined.  specs/semantics.md"""
+
+from eplb_model.ops import (
+    collectives,
+    copies,
+    events,
+    flags,
+    kernel,
+    launch,
+    locks,
+    marks,
+    memory,
+    synchronize,
+    threads,
+    two_thread_event,
+    variables,
+)
+from eplb_model.ops.registry import OPERATIONS, STREAM_OPERATIONS
+
+__all__ = [
+    "OPERATIONS",
+    "STREAM_OPERATIONS",
+    "collectives",
+    "copies",
+    "events",
+    "flags",
+    "kernel",
+    "launch",
+    "locks",
+    "marks",
+    "memory",
+    "synchronize",
+    "threads",
+    "two_thread_event",
+    "variables",
+]

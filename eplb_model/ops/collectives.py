@@ -1,0 +1,117 @@
+"""Host collectives over a named group (gloo): blocking, value-carrying, paired by order.
+
+Rules (specs/semantics.md#all-reduce): the n-th call of one member pairs with the n-th
+call of every other.  Nothing on the wire says which collective it is; the model looks, and a call
+that pairs with one of another kind is a violation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from eplb_model.ops.expression import Expression
+from eplb_model.ops.kernel import who_may
+from eplb_model.ops.registry import GroupName, HostStep, NewVariable, operation
+from eplb_model.outcome import Actor, Clauses, Wait
+from eplb_model.state import Answer, Failure, Post, State, put
+from eplb_model.world import Offer
+
+REDUCTIONS: Mapping[str, Callable[[Any], Any]] = {"sum": sum, "min": min, "max": max}
+
+
+class _Collective(HostStep):
+    """Post what this member brings, wait until everybody has, go on with the answer."""
+
+    __slots__ = ()
+    group: str
+
+    def offers(self) -> tuple[Offer, ...]:
+        return (("collective", self.group),)
+
+    def guard(self, state: State, me: Actor) -> Wait | None:
+        local = state.thread(me).local
+        if local != "posted":
+            return None
+
+        def explain() -> tuple[str, Clauses]:
+            members = state.world.groups[self.group]
+            posts = state.posts[list(state.world.groups).index(self.group)]
+            absent = [rank for rank, mine in zip(members, posts, strict=True) if not mine]
+            clauses = tuple(who_may(state, r, ("collective", self.group)) for r in absent)
+            names = ", ".join(f"rank {rank}" for rank in absent)
+            return f"{self.kind} on group {self.group}: waits for {names}", clauses
+
+        return Wait(explain)
+
+
+@operation
+@dataclass(frozen=True, slots=True)
+class AllReduce(_Collective):
+    """Host: combine one number of every member; everybody gets the result.
+
+    specs/semantics.md#all-reduce
+    """
+
+    kind: ClassVar[str] = "all_reduce"
+    group: GroupName
+    value: Expression
+    into: NewVariable
+    reduction: Literal["sum", "min", "max"] = "sum"
+
+    def effect(self, state: State, me: Actor) -> State:
+        local = state.thread(me).local
+        if isinstance(local, Answer):
+            return state.write(me.rank, self.into, local.value).advance(me)
+        value = self.value.of(state, me)
+        if not isinstance(value, int):
+            return state.fail(me, Failure("violation", f"all_reduce of {value!r}, not a number"))
+        return post(state, me, self.group, f"all_reduce {self.reduction}", int(value))
+
+
+@operation
+@dataclass(frozen=True, slots=True)
+class Barrier(_Collective):
+    """Host: wait until every member of the group has come.
+
+    specs/semantics.md#barrier
+    """
+
+    kind: ClassVar[str] = "barrier"
+    group: GroupName
+
+    def effect(self, state: State, me: Actor) -> State:
+        if isinstance(state.thread(me).local, Answer):
+            return state.advance(me)
+        return post(state, me, self.group, "barrier", None)
+
+
+def post(state: State, me: Actor, group: str, collective: str, value: Any) -> State:
+    """Bring this member's part; if it is the last one, everybody gets the answer."""
+    members = state.world.groups[group]
+    at = list(state.world.groups).index(group)
+    if me.rank not in members:
+        return state.fail(me, Failure("misuse", f"rank {me.rank} is not in group {group}"))
+    mine = members.index(me.rank)
+    posts = state.posts[at]
+    posts = put(posts, mine, (*posts[mine], Post(me.slot, collective, value)))
+    state = state.stay(me, "posted")
+    if not all(posts):
+        return state._replace(posts=put(state.posts, at, posts))
+    heads = [queue[0] for queue in posts]
+    state = state._replace(posts=put(state.posts, at, tuple(queue[1:] for queue in posts)))
+    kinds = {head.collective for head in heads}
+    for head in heads:
+        thread = state.world.threads[head.thread]
+        if len(kinds) > 1:
+            text = f"{head.collective} on group {group} meets {', '.join(sorted(kinds))}"
+            state = state.fail(thread, Failure("violation", text))
+        else:
+            state = state.stay(thread, Answer(_reduce(collective, [h.value for h in heads])))
+    return state
+
+
+def _reduce(collective: str, values: list[Any]) -> Any:
+    _, _, reduction = collective.partition(" ")
+    return REDUCTIONS[reduction](values) if reduction else None

@@ -1,0 +1,119 @@
+"""Asynchronous copies: through the copy engines, or as a small kernel within the device.
+
+Rules (specs/semantics.md#copy; G13, table 2.7 of specs/sources.md):
+copies between host and device pass a waiting gang;
+a copy within the device is a kernel to the distributor.  The call waits for the copy if it is
+`blocking`, or from the device to pageable memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from eplb_model.ops.kernel import RunKernel
+from eplb_model.ops.launch import (
+    MEMSET,
+    context_lock,
+    hold_records,
+    is_full,
+    release_records,
+    room,
+)
+from eplb_model.ops.marks import capture, pending, submit
+from eplb_model.ops.registry import (
+    Buffers,
+    HostStep,
+    StreamName,
+    StreamStep,
+    operation,
+    stream_operation,
+)
+from eplb_model.outcome import Actor, Wait
+from eplb_model.state import Pending, State
+from eplb_model.world import Offer
+
+Direction = Literal["h2d", "d2h", "d2d"]
+
+
+@stream_operation
+@dataclass(frozen=True, slots=True)
+class Transfer(StreamStep):
+    """Stream: a copy between host and device ends.
+
+    specs/semantics.md#transfer
+    """
+
+    kind: ClassVar[str] = "transfer"
+    direction: Direction
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+
+    def guard(self, state: State, me: Actor, choice: int | None) -> Wait | None:
+        return None
+
+    def effect(self, state: State, me: Actor, choice: int | None) -> State:
+        return state.pop(me)
+
+
+@operation
+@dataclass(frozen=True, slots=True)
+class Copy(HostStep):
+    """Host: put a copy on a stream.
+
+    specs/semantics.md#copy
+    """
+
+    kind: ClassVar[str] = "copy"
+    direction: Direction
+    stream: StreamName
+    memory: Literal["pinned", "pageable"] = "pinned"
+    blocking: bool = False
+    reads: Buffers = ()
+    writes: Buffers = ()
+
+    def offers(self) -> tuple[Offer, ...]:
+        return (("launch", MEMSET),) if self.direction == "d2d" else ()
+
+    def guard(self, state: State, me: Actor) -> Wait | None:
+        full = room(state, me, self.stream) if self._is_kernel(state, me) else None
+        return context_lock(state, me) or pending(state, me, "copies and waits for it") or full
+
+    def effect(self, state: State, me: Actor) -> State:
+        if isinstance(state.thread(me).local, Pending):
+            return state.advance(me)
+        stream = state.world.stream(me.rank, self.stream)
+        if self._is_kernel(state, me) and is_full(state, stream):
+            return hold_records(state, me)
+        if self.direction == "d2d":
+            state = release_records(state, me)
+            state = submit(state, me, stream, RunKernel(MEMSET, 0, self.reads, self.writes))
+        else:
+            work = Transfer(self.direction, self.reads, self.writes)
+            state = submit(state, me, stream, work)
+        if self.blocking or (self.memory == "pageable" and self.direction == "d2h"):
+            return capture(state, me, (stream,))
+        return state.advance(me)
+
+    def _is_kernel(self, state: State, me: Actor) -> bool:
+        """Whether this step puts a kernel on the stream, which needs room there."""
+        return self.direction == "d2d" and not isinstance(state.thread(me).local, Pending)
+
+
+@operation
+@dataclass(frozen=True, slots=True)
+class Access(HostStep):
+    """Host: read or write memory that copies use (a pinned staging buffer).
+
+    specs/semantics.md#access
+    """
+
+    kind: ClassVar[str] = "access"
+    reads: Buffers = ()
+    writes: Buffers = ()
+
+    def guard(self, state: State, me: Actor) -> Wait | None:
+        return None
+
+    def effect(self, state: State, me: Actor) -> State:
+        return state.advance(me)

@@ -1,0 +1,265 @@
+"""Kernels on the device: when CTAs end, whom they have to meet, when a launch counts as complete.
+
+Rules (specs/semantics.md#run-kernel; G32, N2, N3, N8, E9-E11):
+- A CTA needs a seat first; it ends some time after its meeting is possible.
+- Meetings only become possible, never impossible again: a peer counts as there once it has
+  started, also after it has ended.
+- The n-th launch of a kernel on one rank meets the n-th launch on the others.
+- Kernels that end `together` let go of all their seats in one step; the others CTA by CTA, of
+  interchangeable CTAs the one that started first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from eplb_model.distributor import arrive, why_not_placed
+from eplb_model.ops.registry import StreamStep, stream_operation
+from eplb_model.outcome import Actor, Clauses, Wait
+from eplb_model.state import Count, Run, State, put
+from eplb_model.world import Kernel, Meets, Offer
+
+
+@stream_operation
+@dataclass(frozen=True, slots=True)
+class RunKernel(StreamStep):
+    """Stream: CTAs of a kernel end, or the kernel reaches the distributor.
+
+    specs/semantics.md#run-kernel
+    """
+
+    kind: ClassVar[str] = "run_kernel"
+    runs: str
+    number: int = 0
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+
+    @property
+    def kernel(self) -> str | None:
+        return self.runs
+
+    def choices(self, state: State, me: Actor) -> tuple[int | None, ...]:  # type: ignore[override]  # narrower than object
+        run = state.run_of(me)
+        if run is None or len(run.ended) == 1 or state.world.kernels[self.runs].ends == "together":
+            return (None,)
+        classes = state.world.classes(self.runs, me.rank)
+        return tuple(c for c, members in enumerate(classes) if run.ended[c] < len(members))
+
+    def guard(self, state: State, me: Actor, choice: int | None) -> Wait | None:
+        run = state.run_of(me)
+        if run is None:
+            return None  # it reaches the distributor
+        kernel = state.world.kernels[self.runs]
+        if not _has_seats(state, me, kernel, run, choice):
+            return Wait(lambda: why_not_placed(state, me))
+        if kernel.until is not None and not state.read(me.rank, kernel.until):
+            return Wait(lambda: _spins(state, me.rank, kernel))
+        absent = next(_absent(state, me.rank, self, kernel, run, choice), None)
+        if absent is None:
+            return None
+        return Wait(lambda: _why_absent(state, me.rank, self, kernel, run, choice))
+
+    def effect(self, state: State, me: Actor, choice: int | None) -> State:
+        run = state.run_of(me)
+        if run is None:
+            return arrive(state, me)
+        kernel = state.world.kernels[self.runs]
+        if kernel.ends == "together":
+            classes = state.world.classes(self.runs, me.rank)
+            started = len(run.seats)
+            ended = tuple(sum(1 for p in members if p < started) for members in classes)
+        else:
+            ended = put(run.ended, choice or 0, run.ended[choice or 0] + 1)
+        if sum(ended) == kernel.ctas:
+            return _complete(state, me, self)
+        return state.with_run(me.rank, run._replace(ended=ended))
+
+
+def completed(state: State, rank: int, kernel: str, number: int) -> bool:
+    """Whether the n-th launch on a rank has ended."""
+    return bool(state.count_of(rank, kernel).completed >> number & 1)
+
+
+def started(state: State, rank: int, kernel: str, number: int, position: int) -> bool:
+    """Whether the CTA at this position in start order of the n-th launch has ever been resident."""
+    if completed(state, rank, kernel, number):
+        return True
+    run = _find(state, rank, kernel, number)
+    return run is not None and len(run.seats) > position
+
+
+def fully_started(state: State, rank: int, kernel: str, number: int) -> bool:
+    """Whether all CTAs of the n-th launch have been resident: its started-counter is full."""
+    return started(state, rank, kernel, number, state.world.kernels[kernel].ctas - 1)
+
+
+def who_may(state: State, rank: int, offer: Offer) -> tuple[Actor, ...]:
+    """The running threads of a rank whose remaining text may bring something about.
+
+    For a thread that has not been started these are the ones that may start it.
+    """
+    offers = state.world.reachable_offers
+    wanted, asked, found = [offer], {offer}, set()
+    while wanted:
+        sought = wanted.pop()
+        for actor in state.world.threads_of(rank):
+            thread = state.threads[actor.slot]
+            if thread.status == "ended" or sought not in offers[actor.slot][thread.pc]:
+                continue
+            if thread.status == "running":
+                found.add(actor)
+            elif (start := ("start", actor.name)) not in asked:
+                asked.add(start)
+                wanted.append(start)
+    return tuple(sorted(found))
+
+
+def _find(state: State, rank: int, kernel: str, number: int) -> Run | None:
+    for run in state.devices[rank].arrived:
+        head = state.head(state.world.streams[run.stream])
+        work = None if head is None else head.work
+        if isinstance(work, RunKernel) and (work.runs, work.number) == (kernel, number):
+            return run
+    return None
+
+
+def _has_seats(state: State, me: Actor, kernel: Kernel, run: Run, choice: int | None) -> bool:
+    """Whether the CTAs that this step would end are resident."""
+    held = len(run.seats)
+    if held < _needed(state, me, kernel):
+        return False
+    if kernel.ends == "together":
+        return held > sum(run.ended)
+    members = state.world.classes(kernel.name, me.rank)[choice or 0]
+    return members[run.ended[choice or 0]] < held
+
+
+def _needed(state: State, me: Actor, kernel: Kernel) -> int:
+    """How many CTAs have to have started before any may end: those that meet for the others."""
+    match kernel.meets:
+        case Meets(grain="grid"):
+            return kernel.ctas
+        case Meets(grain="first") if state.world.backwards(me.rank):
+            return kernel.ctas
+        case _:
+            return 1
+
+
+def _absent(
+    state: State, rank: int, work: RunKernel, kernel: Kernel, run: Run, choice: int | None
+) -> Iterator[int]:
+    """The peers that are not there yet, for the CTA (or the kernel) that this step would end."""
+    meets = kernel.meets
+    if meets is None:
+        return
+    sends, receives = meets.sends, meets.receives
+    index = 0
+    if meets.grain == "channel":
+        position = state.world.classes(kernel.name, rank)[choice or 0][run.ended[choice or 0]]
+        index = kernel.ctas - 1 - position if state.world.backwards(rank) else position
+        if kernel.rounds:
+            sends = tuple(r for r in kernel.rounds[index] if r in sends)
+            receives = tuple(r for r in kernel.rounds[index] if r in receives)
+    ranks = len(state.world.ranks)
+    peers = {(rank - r) % ranks for r in receives}
+    if not meets.eager:
+        peers |= {(rank + r) % ranks for r in sends}
+    for peer in sorted(peers):
+        if not _is_there(state, peer, meets.grain, meets.kernel, work.number, index):
+            yield peer
+
+
+def _is_there(state: State, peer: int, grain: str, kernel: str, number: int, index: int) -> bool:
+    ctas = state.world.kernels[kernel].ctas
+    if grain == "end":
+        return completed(state, peer, kernel, number)
+    if grain == "grid":
+        return fully_started(state, peer, kernel, number)
+    if index >= ctas:
+        return False
+    position = ctas - 1 - index if state.world.backwards(peer) else index
+    return started(state, peer, kernel, number, position)
+
+
+def _spins(state: State, rank: int, kernel: Kernel) -> tuple[str, Clauses]:
+    assert kernel.until is not None
+    setters = who_may(state, rank, ("flag", kernel.until))
+    nobody = "" if setters else ", which nobody is left to set"
+    return f"spins until the host sets {kernel.until}{nobody}", (setters,)
+
+
+def _why_absent(
+    state: State, rank: int, work: RunKernel, kernel: Kernel, run: Run, choice: int | None
+) -> tuple[str, Clauses]:
+    assert kernel.meets is not None
+    clauses, places = [], []
+    for peer in _absent(state, rank, work, kernel, run, choice):
+        where = whereabouts(state, peer, kernel.meets.kernel, work.number)
+        clauses.append(where)
+        places.append(f"rank {peer}" if where else f"rank {peer}, which will not launch it")
+    held = len(run.seats) - sum(run.ended)
+    what = {
+        "channel": f"channel by channel it waits for {kernel.meets.kernel} on",
+        "first": f"waits for CTA 0 of {kernel.meets.kernel} on",
+        "grid": f"waits for the whole grid of {kernel.meets.kernel} on",
+        "end": f"waits for the end of {kernel.meets.kernel} on",
+    }[kernel.meets.grain]
+    return f"holds {held} SM slots; {what} {', '.join(places)}", tuple(clauses)
+
+
+def whereabouts(state: State, rank: int, kernel: str, number: int) -> tuple[Actor, ...]:
+    """Who has to move for a launch to show up: its stream, or the threads that may launch it."""
+    for queue in state.devices[rank].queues:
+        for item in queue:
+            work = item.work
+            if isinstance(work, RunKernel) and (work.runs, work.number) == (kernel, number):
+                return (state.world.streams[item.stream],)
+    return who_may(state, rank, ("launch", kernel))
+
+
+def _complete(state: State, me: Actor, work: RunKernel) -> State:
+    device = state.devices[me.rank]
+    arrived = tuple(run for run in device.arrived if run.stream != me.slot)
+    state = state.with_device(me.rank, device._replace(arrived=arrived)).pop(me)
+    if work.runs not in state.world.counted:
+        return state
+    count = state.count_of(me.rank, work.runs)
+    state = state.with_count(
+        me.rank, work.runs, count._replace(completed=count.completed | 1 << work.number)
+    )
+    return forget_meetings(state, work.runs) if state.world.cyclic else state
+
+
+def forget_meetings(state: State, kernel: str) -> State:
+    """Where programs loop: take launch numbers down once every rank has passed the first one."""
+    everyone = range(len(state.world.ranks))
+    family = {kernel} | {k.name for k in state.world.kernels.values() if _meets(k, kernel)}
+    while all(state.count_of(rank, name).completed & 1 for rank in everyone for name in family):
+        for rank in everyone:
+            for name in sorted(family):
+                count = state.count_of(rank, name)
+                state = state.with_count(
+                    rank, name, Count(count.launched - 1, count.completed >> 1)
+                )
+            state = _renumber(state, rank, family)
+    return state
+
+
+def _meets(kernel: Kernel, name: str) -> bool:
+    return kernel.meets is not None and name in (kernel.name, kernel.meets.kernel)
+
+
+def _renumber(state: State, rank: int, family: set[str]) -> State:
+    device = state.devices[rank]
+    queues = tuple(
+        tuple(
+            item._replace(work=replace(item.work, number=item.work.number - 1))
+            if isinstance(item.work, RunKernel) and item.work.runs in family
+            else item
+            for item in queue
+        )
+        for queue in device.queues
+    )
+    return state.with_device(rank, device._replace(queues=queues))

@@ -1,0 +1,284 @@
+"""Putting kernels on streams, and the host's view of whether they have started.
+
+Rules (specs/semantics.md#launch; G1, G3, G4, G19, G39-G41, G44):
+- A launch needs the driver's context lock for an instant, and room in its stream; while it waits
+  for room it holds back every event record of the process.
+- The first launch from a module that is not loaded waits, with the context lock, until all that
+  the device had at that moment is done (switch `first_use`).
+- A grid that could never be resident at once fails at the call if it has to be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from eplb_model.machine import Machine
+from eplb_model.ops.kernel import RunKernel, completed, fully_started, whereabouts
+from eplb_model.ops.marks import capture, pending, submit
+from eplb_model.ops.registry import (
+    Buffers,
+    HostStep,
+    KernelName,
+    ModuleName,
+    StreamName,
+    operation,
+)
+from eplb_model.outcome import Actor, Clauses, Wait
+from eplb_model.placement import seats
+from eplb_model.state import NOBODY, Failure, Pending, State
+from eplb_model.world import Kernel, Offer
+
+MEMSET = "(memset)"  # the kernel that a memset, or a copy within the device, is for the distributor
+
+
+@operation
+@dataclass(frozen=True, slots=True)
+class Launch(HostStep):
+    """Host: put a kernel on a stream.
+
+    specs/semantics.md#launch
+    """
+
+    kind: ClassVar[str] = "launch"
+    kernel: KernelName
+    stream: StreamName
+    reads: Buffers = ()
+    writes: Buffers = ()
+    gil: bool = False
+
+    def offers(self) -> tuple[Offer, ...]:
+        return (("launch", self.kernel),)
+
+    def guard(self, state: State, me: Actor) -> Wait | None:
+        return (
+            context_lock(state, me)
+            or pending(state, me, "loads the module of its first launch")
+            or (None if _must_load(state, me, self.kernel) else room(state, me, self.stream))
+        )
+
+    def effect(self, state: State, me: Actor) -> State:
+        kernel = state.world.kernels[self.kernel]
+        if _must_load(state, me, self.kernel):
+            return _load(state, me, kernel.module or "")
+        stream = state.world.stream(me.rank, self.stream)
+        if is_full(state, stream):
+            return hold_records(state, me)
+        if not _can_ever_fit(state.world.machine, kernel):
+            return release_records(state, me).fail(
+                me, Failure("misuse", f"{kernel.name}: a grid of {kernel.ctas} can't be resident")
+            )
+        state, number = _numbered(state, me.rank, self.kernel)
+        work = RunKernel(self.kernel, number, self.reads, self.writes)
+        return release_records(submit(state, me, stream, work), me).advance(me)
+
+
+@operation
+@dataclass(frozen=True, slots=True)
+class Memset(HostStep):
+    """Host: put a memset on a stream; to the distributor it is a small kernel (G13).
+
+    specs/semantics.md#memset
+    """
+
+    kind: ClassVar[str] = "memset"
+    stream: StreamName
+    writes: Buffers = ()
+
+    def offers(self) -> tuple[Offer, ...]:
+        return (("launch", MEMSET),)
+
+    def guard(self, state: State, me: Actor) -> Wait | None:
+        return context_lock(state, me) or room(state, me, self.stream)
+
+    def effect(self, state: State, me: Actor) -> State:
+        stream = state.world.stream(me.rank, self.stream)
+        if is_full(state, stream):
+            return hold_records(state, me)
+        work = RunKernel(MEMSET, 0, (), self.writes)
+        return release_records(submit(state, me, stream, work), me).advance(me)
+
+
+class _AwaitsLaunch(HostStep):
+    """Wait for something that the n-th launch of a kernel on this rank counts up."""
+
+    __slots__ = ()
+    numbered: ClassVar[bool] = True
+    until: ClassVar[str]
+    kernel: str
+    number: int
+
+    def offers(self) -> tuple[Offer, ...]:
+        return (("await", self.kernel),)
+
+    def guard(self, state: State, me: Actor) -> Wait | None:
+        if self.has_come(state, me.rank):
+            return None
+
+        def explain() -> tuple[str, Clauses]:
+            helpers = whereabouts(state, me.rank, self.kernel, self.number)
+            return f"waits until {self.kernel} {self.until}", (helpers,)
+
+        return Wait(explain)
+
+    def has_come(self, state: State, rank: int) -> bool:
+        raise NotImplementedError
+
+    def effect(self, state: State, me: Actor) -> State:
+        return state.advance(me)
+
+
+@operation
+@dataclass(frozen=True, slots=True)
+class AwaitResident(_AwaitsLaunch):
+    """Host: wait until a launch on this rank has started all its CTAs (its started-counter).
+
+    specs/semantics.md#await-resident
+
+    `number` says which launch of the kernel; `scenario.assemble` counts them.
+    """
+
+    kind: ClassVar[str] = "await_resident"
+    until: ClassVar[str] = "is resident"
+    kernel: KernelName
+    number: int = 0
+
+    def has_come(self, state: State, rank: int) -> bool:
+        return fully_started(state, rank, self.kernel, self.number)
+
+
+@operation
+@dataclass(frozen=True, slots=True)
+class AwaitComplete(_AwaitsLaunch):
+    """Host: wait until a launch on this rank has ended all its CTAs (its ended-counter).
+
+    specs/semantics.md#await-complete
+
+    `number` says which launch of the kernel; `scenario.assemble` counts them.
+    """
+
+    kind: ClassVar[str] = "await_complete"
+    until: ClassVar[str] = "has ended"
+    kernel: KernelName
+    number: int = 0
+
+    def has_come(self, state: State, rank: int) -> bool:
+        return completed(state, rank, self.kernel, self.number)
+
+
+@operation
+@dataclass(frozen=True, slots=True)
+class Load(HostStep):
+    """Host: load a module now instead of at first use (warm-up).
+
+    specs/semantics.md#load
+    """
+
+    kind: ClassVar[str] = "load"
+    module: ModuleName
+
+    def guard(self, state: State, me: Actor) -> Wait | None:
+        return context_lock(state, me) or pending(state, me, f"loads module {self.module}")
+
+    def effect(self, state: State, me: Actor) -> State:
+        if state.read(me.rank, loaded(self.module)):
+            return state.advance(me)
+        if _returns_at_once(state.world.machine):
+            return state.write(me.rank, loaded(self.module), True).advance(me)
+        return _load(state, me, self.module)
+
+
+def loaded(module: str) -> str:
+    """Where memory says whether a module is loaded."""
+    return f"(module {module})"
+
+
+def context_lock(state: State, me: Actor) -> Wait | None:
+    """Wait while another thread of the process holds the driver's context lock (G44)."""
+    holder = state.devices[me.rank].context
+    if holder in (NOBODY, me.slot):
+        return None
+    return Wait(lambda: ("needs the driver's context lock", ((state.world.threads[holder],),)))
+
+
+def record_lock(state: State, me: Actor) -> Wait | None:
+    """Wait while another thread sits in a launch into a full stream (G4)."""
+    holder = state.devices[me.rank].recording
+    if holder in (NOBODY, me.slot):
+        return None
+    thread = state.world.threads[holder]
+    return Wait(lambda: ("event records wait for a launch into a full stream", ((thread,),)))
+
+
+def take_context(state: State, me: Actor, holder: int) -> State:
+    """Let a thread, or `NOBODY`, hold the context lock of this process."""
+    device = state.devices[me.rank]
+    return state.with_device(me.rank, device._replace(context=holder))
+
+
+def room(state: State, me: Actor, stream_name: str) -> Wait | None:
+    """Wait for room in a stream; the first step of that wait, taking the lock, needs none."""
+    stream = state.world.stream(me.rank, stream_name)
+    if not is_full(state, stream):
+        return None
+    if state.devices[me.rank].recording == me.slot:
+        depth = state.world.machine.queue_depth
+        return Wait(lambda: (f"{stream} is full ({depth} launches)", ((stream,),)))
+    return record_lock(state, me)
+
+
+def is_full(state: State, stream: Actor) -> bool:
+    """Whether a stream holds as much as its launch queue takes (G3)."""
+    depth = state.world.machine.queue_depth
+    queue = state.devices[stream.rank].queues[state.world.connections[stream.slot]]
+    return len(queue) >= depth and len(state.items(stream)) >= depth
+
+
+def hold_records(state: State, me: Actor) -> State:
+    """Hold back the event records of this process while waiting for room (G4)."""
+    device = state.devices[me.rank]
+    return state.with_device(me.rank, device._replace(recording=me.slot))
+
+
+def release_records(state: State, me: Actor) -> State:
+    """Let event records go on, if this thread held them back."""
+    device = state.devices[me.rank]
+    if device.recording != me.slot:
+        return state
+    return state.with_device(me.rank, device._replace(recording=NOBODY))
+
+
+def _must_load(state: State, me: Actor, kernel: str) -> bool:
+    module = state.world.kernels[kernel].module
+    return (
+        module is not None
+        and not _returns_at_once(state.world.machine)
+        and not state.read(me.rank, loaded(module))
+    )
+
+
+def _returns_at_once(machine: Machine) -> bool:
+    return machine.switches.first_use == "returns"
+
+
+def _load(state: State, me: Actor, module: str) -> State:
+    """First step: take the lock and capture the device.  Second, once that is done: loaded."""
+    if not isinstance(state.thread(me).local, Pending):
+        everything = state.world.streams_of(me.rank)
+        return capture(take_context(state, me, me.slot), me, everything)
+    state = state.write(me.rank, loaded(module), True)
+    return take_context(state, me, NOBODY).stay(me, None)
+
+
+def _can_ever_fit(machine: Machine, kernel: Kernel) -> bool:
+    wanted = kernel.ctas if kernel.gang else kernel.cluster
+    return len(seats(machine, (), kernel.footprint, kernel.cluster, wanted, kernel.gang)) == wanted
+
+
+def _numbered(state: State, rank: int, kernel: str) -> tuple[State, int]:
+    if kernel not in state.world.counted:
+        return state, 0
+    count = state.count_of(rank, kernel)
+    return state.with_count(
+        rank, kernel, count._replace(launched=count.launched + 1)
+    ), count.launched

@@ -1,0 +1,95 @@
+"""How an operation joins the vocabulary: one decorated class, its fields annotated with roles.
+
+The vector loader, the generator of random programs, the JSON Schema and the checklist of
+specs/semantics.md all read `OPERATIONS` and the roles; nothing else has to know a new operation.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from eplb_model.world import Offer, StreamOperation
+
+T = TypeVar("T", bound=type)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a field of an operation names; `declares` says that using the name brings it to life."""
+
+    name: str
+    declares: bool = False
+
+
+KernelName = Annotated[str, Role("kernel")]
+StreamName = Annotated[str, Role("stream", declares=True)]  # work is put there
+KnownStream = Annotated[str, Role("stream")]  # only looked at
+EventName = Annotated[str, Role("event")]
+NewEvent = Annotated[str, Role("event", declares=True)]
+CpuGpuEventName = Annotated[str, Role("cpu_gpu_event", declares=True)]
+FlagName = Annotated[str, Role("flag", declares=True)]
+VariableName = Annotated[str, Role("variable")]
+NewVariable = Annotated[str, Role("variable", declares=True)]
+LockName = Annotated[str, Role("lock", declares=True)]
+ThreadName = Annotated[str, Role("thread")]
+GroupName = Annotated[str, Role("group")]
+ModuleName = Annotated[str, Role("module")]
+Buffers = Annotated[tuple[str, ...], Role("buffers")]
+
+OPERATIONS: dict[str, type] = {}  # host operations by kind: what a program may say
+STREAM_OPERATIONS: dict[str, type] = {}  # what these put into streams
+
+
+def operation(cls: T) -> T:
+    """Register a host operation under the snake_case of its class name."""
+    return _register(cls, OPERATIONS)
+
+
+def stream_operation(cls: T) -> T:
+    """Register work that streams do."""
+    return _register(cls, STREAM_OPERATIONS)
+
+
+def _register(cls: T, table: dict[str, type]) -> T:
+    expected = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+    kind: Any = getattr(cls, "kind", None)
+    assert kind == expected, f"[model bug] {cls.__name__}.kind is {kind!r}, not {expected!r}"
+    assert kind not in table, f"[model bug] two operations are called {kind!r}"
+    table[kind] = cls
+    return cls
+
+
+class HostStep:
+    """What most host operations share: nothing to offer, no access to buffers."""
+
+    __slots__ = ()
+    kind: ClassVar[str]
+    numbered: ClassVar[bool] = False  # `number` counts its occurrences in the text of a thread
+
+    def offers(self) -> tuple[Offer, ...]:
+        """What this may bring about for others; read only when a wait is explained."""
+        return ()
+
+
+class StreamStep:
+    """What most work in streams shares: one way to end, no kernel, no access to buffers."""
+
+    __slots__ = ()
+    kind: ClassVar[str]
+    automatic: ClassVar[bool] = False
+
+    @property
+    def kernel(self) -> str | None:
+        return None
+
+    @property
+    def holds_queue(self) -> bool:
+        return False
+
+    def passed(self, stream: int) -> StreamOperation:
+        raise AssertionError(f"[model bug] {self.kind} waits for no mark")
+
+    def choices(self, state: object, me: object) -> tuple[int | None, ...]:
+        return (None,)

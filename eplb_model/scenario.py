@@ -1,0 +1,262 @@
+"""A scenario: a machine, kernels, a program for every thread of every rank, and what to expect.
+
+Rules:
+- Programs are lists of statements: operations and the few blocks below.  `assemble` flattens them;
+  bounded repetition is unrolled, so a program without `Forever` never goes back.
+- Every name that an operation uses gets its place in memory from the operation's roles.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, cached_property
+from typing import Any, TypeAlias, get_type_hints
+
+from eplb_model.machine import FOOTPRINTS, Machine
+from eplb_model.ops.expression import Condition, Value, Variable
+from eplb_model.ops.launch import MEMSET, loaded
+from eplb_model.ops.marks import Event
+from eplb_model.ops.registry import Role
+from eplb_model.ops.threads import Branch
+from eplb_model.ops.two_thread_event import TwoThreadEvent
+from eplb_model.outcome import Verdict, When
+from eplb_model.world import HostOperation, Kernel, Program, Rank, Stream, World
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """Take one of two ways."""
+
+    condition: Condition
+    then: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Do the body `times` times, or until the condition fails before a round."""
+
+    times: int
+    body: tuple[Statement, ...]
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forever:
+    """Do the body for ever, or until the condition fails before a round."""
+
+    body: tuple[Statement, ...]
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Where an operation of the body raises, go on with the handler."""
+
+    body: tuple[Statement, ...]
+    handler: tuple[Statement, ...]
+
+
+Statement: TypeAlias = HostOperation | If | Repeat | Forever | Try
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadPlan:
+    """One host thread as it is written; `started` is false for threads that `start` starts."""
+
+    name: str
+    body: tuple[Statement, ...]
+    started: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RankPlan:
+    """One process as it is written: threads, streams in order of creation, initial variables."""
+
+    threads: tuple[ThreadPlan, ...]
+    streams: tuple[Stream, ...]
+    initial: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a vector says its check must answer."""
+
+    verdict: Verdict
+    when: When | None = None
+    serialised: str | None = None
+    states: Mapping[str, int] = field(default_factory=dict)  # by search: "plain", "settled"
+    steps: int | None = None  # of the shortest schedule to the finding
+    waiting: tuple[str, ...] | None = None
+    circle: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything one check needs."""
+
+    name: str
+    machine: Machine
+    kernels: Mapping[str, Kernel]
+    ranks: tuple[RankPlan, ...]
+    groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    about: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    source: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    fixes: str | None = None
+    expect: Expectation | None = None
+
+    @cached_property
+    def world(self) -> World:
+        """The scenario made ready to run."""
+        return link(self)
+
+    def on(self, machine: Machine) -> Scenario:
+        """The same scenario on another machine, or on one with other switches."""
+        return replace(self, machine=machine)
+
+
+def link(scenario: Scenario) -> World:
+    """Flatten the programs and give every name its place."""
+    kernels = dict(scenario.kernels)
+    kernels.setdefault(MEMSET, Kernel(MEMSET, "regular", 1, 1, FOOTPRINTS["tiny"]))
+    ranks = []
+    for plan in scenario.ranks:
+        threads = tuple(assemble(thread) for thread in plan.threads)
+        memory: dict[str, Any] = {}
+        for kernel in scenario.kernels.values():
+            if kernel.module is not None:
+                memory[loaded(kernel.module)] = False
+            if kernel.until is not None:
+                memory[kernel.until] = False
+        for program in threads:
+            for op in program.code:
+                memory.update({n: v for n, v in _places(op) if n not in memory})
+        ranks.append(Rank(threads, plan.streams, {**memory, **plan.initial}))
+    everyone = tuple(range(len(ranks)))
+    groups = {"world": everyone, **scenario.groups}
+    return World(scenario.machine, kernels, tuple(ranks), groups)
+
+
+INITIAL: Mapping[str, Any] = {
+    "flag": False,
+    "variable": None,
+    "lock": None,
+    "event": Event(),
+    "cpu_gpu_event": TwoThreadEvent(),
+}
+
+
+def names_in(op: HostOperation) -> Iterator[tuple[Role, str, str]]:
+    """(role, field, name) for every name that an operation uses, its expressions included."""
+    for each in fields(op):  # type: ignore[arg-type]  # every operation is a dataclass
+        value = getattr(op, each.name)
+        if isinstance(value, (Condition, Variable, Value)):
+            yield from ((Role("variable"), each.name, name) for name in value.variables)
+            continue
+        for role in roles_of(type(op)).get(each.name, ()):
+            for name in value if isinstance(value, tuple) else (value,):
+                yield role, each.name, name
+
+
+@cache
+def roles_of(cls: type) -> Mapping[str, tuple[Role, ...]]:
+    """The roles of an operation's fields, read from its annotations."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {
+        name: tuple(m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Role))
+        for name, hint in hints.items()
+    }
+
+
+def _places(op: HostOperation) -> Iterator[tuple[str, Any]]:
+    for role, _, name in names_in(op):
+        if role.name in INITIAL:
+            yield name, INITIAL[role.name]
+        elif role.name == "module":
+            yield loaded(name), False
+
+
+def assemble(plan: ThreadPlan) -> Program:
+    """Flatten a thread's statements; the n-th wait for a kernel is for its n-th launch."""
+    assembler = _Assembler()
+    assembler.block(plan.body)
+    code = tuple(_numbered(assembler.code))
+    handlers = tuple(assembler.handlers)
+    return Program(plan.name, code, handlers, plan.started, assembler.cyclic)
+
+
+class _Assembler:
+    """Code under construction.  Branches to a place not known yet are patched when it is."""
+
+    def __init__(self) -> None:
+        self.code: list[HostOperation] = []
+        self.handlers: list[tuple[int, int, int]] = []
+        self.cyclic = False
+
+    def block(self, body: Sequence[Statement]) -> None:
+        for statement in body:
+            self.statement(statement)
+
+    def statement(self, statement: Statement) -> None:
+        match statement:
+            case If(condition, then, otherwise):
+                test = self._branch(condition)
+                self.block(then)
+                if otherwise:
+                    skip = self._branch(None)
+                    self._land(test)
+                    self.block(otherwise)
+                    self._land(skip)
+                else:
+                    self._land(test)
+            case Repeat(times, body, condition):
+                exits = []
+                for _ in range(times):
+                    if condition is not None:
+                        exits.append(self._branch(condition))
+                    self.block(body)
+                for test in exits:
+                    self._land(test)
+            case Forever(body, condition):
+                self.cyclic = True
+                top = len(self.code)
+                exit_ = self._branch(condition) if condition is not None else None
+                self.block(body)
+                self.code.append(Branch(None, top))
+                if exit_ is not None:
+                    self._land(exit_)
+            case Try(body, handler):
+                first = len(self.code)
+                self.block(body)
+                last = len(self.code) - 1
+                skip = self._branch(None)
+                self.handlers.append((first, last, len(self.code)))
+                self.block(handler)
+                self._land(skip)
+            case _:
+                self.code.append(statement)
+
+    def _branch(self, condition: Condition | None) -> int:
+        self.code.append(Branch(condition, -1))
+        return len(self.code) - 1
+
+    def _land(self, at: int) -> None:
+        branch = self.code[at]
+        assert isinstance(branch, Branch)
+        self.code[at] = replace(branch, otherwise=len(self.code))
+
+
+def _numbered(code: Sequence[HostOperation]) -> Iterator[HostOperation]:
+    seen: Counter[tuple[str, str]] = Counter()
+    for op in code:
+        if getattr(op, "numbered", False):
+            what = (op.kind, op.kernel)  # type: ignore[attr-defined]  # what is numbered names one
+            numbered: Any = replace(op, number=seen[what])  # type: ignore[type-var]  # a dataclass
+            seen[what] += 1
+            yield numbered
+        else:
+            yield op
