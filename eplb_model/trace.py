@@ -1,0 +1,150 @@
+"""Schedules as text, and a schedule run again with every state in between.
+
+Rule: what is printed parses back: `0.main 1.side:3` are actors, with a choice where there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+from eplb_model.distributor import kernel_of
+from eplb_model.ops.expression import Condition, Value, Variable
+from eplb_model.outcome import Action, Actor, Step
+from eplb_model.state import State
+from eplb_model.step import initial, step, wait_of
+from eplb_model.world import HostOperation, World
+
+WORD = re.compile(r"(\d+)\.([A-Za-z_]\w*)(?::(\d+))?")
+
+
+class ScheduleError(ValueError):
+    """A schedule that can't be read, or can't be followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A schedule with its states: one more state than actions."""
+
+    schedule: tuple[Action, ...]
+    states: tuple[State, ...]
+
+    @property
+    def last(self) -> State:
+        return self.states[-1]
+
+    def steps(self) -> tuple[Step, ...]:
+        """What each action did, in words."""
+        pairs = zip(self.schedule, self.states[:-1], self.states[1:], strict=True)
+        return tuple(
+            Step(action, narrate(before, action, after)) for action, before, after in pairs
+        )
+
+
+def schedule_text(schedule: Iterable[Action]) -> str:
+    """A schedule in words, separated by spaces."""
+    return " ".join(map(str, schedule))
+
+
+def parse_schedule(world: World, text: str) -> tuple[Action, ...]:
+    """The actions that a text names.
+
+    Raises
+    ------
+    ScheduleError
+        With the word that can't be read, and the actors there are.
+    """
+    actors = {str(actor): actor for actor in world.actors}
+    actions = []
+    for number, word in enumerate(text.split(), start=1):
+        found = WORD.fullmatch(word)
+        actor = actors.get(f"{found[1]}.{found[2]}") if found else None
+        if found is None or actor is None:
+            raise ScheduleError(
+                f"schedule word {number}: no actor {word!r}; known: {', '.join(sorted(actors))}"
+            )
+        actions.append(Action(actor, None if found[3] is None else int(found[3])))
+    return tuple(actions)
+
+
+def replay(world: World, schedule: Sequence[Action]) -> Trace:
+    """Follow a schedule from the start.
+
+    Raises
+    ------
+    ScheduleError
+        With the first action that can't be taken there, and what it waits for.
+    """
+    states = [initial(world)]
+    for number, action in enumerate(schedule, start=1):
+        try:
+            wait = wait_of(states[-1], action)
+        except KeyError:
+            raise ScheduleError(f"step {number}: {action} has nothing to do") from None
+        if wait is not None:
+            raise ScheduleError(f"step {number}: {action} can't move: it {wait.why}")
+        states.append(step(states[-1], action))
+    return Trace(tuple(schedule), tuple(states))
+
+
+def narrate(before: State, action: Action, after: State) -> str:
+    """One step in words: the operation, and what the GPU did at once because of it."""
+    actor = action.actor
+    parts = [_stream_part(before, actor, after) if actor.is_stream else _host_part(before, actor)]
+    failure = None if actor.is_stream else after.threads[actor.slot].failure
+    if failure is not None:
+        parts.append(f"error: {failure.text}")
+    parts += _placements(before, after, actor)
+    return "; ".join(parts)
+
+
+def phrase(op: HostOperation) -> str:
+    """An operation as it is written in a vector, in short."""
+    words = []
+    for each in fields(op):  # type: ignore[arg-type]  # every operation is a dataclass
+        name, value = each.name, getattr(op, each.name)
+        if isinstance(value, (Condition, Value, Variable)):
+            words.append(str(value))
+        elif isinstance(value, tuple):
+            words += [f"{name} {', '.join(value)}"] if value else []
+        elif isinstance(value, bool):
+            words += [name] if value else []
+        elif value not in ("", None) and not isinstance(value, int):
+            words.append(str(value))
+    return " ".join([op.kind, *words])
+
+
+def _host_part(before: State, actor: Actor) -> str:
+    thread = before.threads[actor.slot]
+    op = before.world.programs[actor.slot].code[thread.pc]
+    return phrase(op) if thread.local is None else f"{phrase(op)} (goes on)"
+
+
+def _stream_part(before: State, actor: Actor, after: State) -> str:
+    head = before.head(actor)
+    assert head is not None, f"[model bug] {actor} moved with nothing to do"
+    if head.work.kernel is None:
+        return f"{phrase(head.work)} done"  # type: ignore[arg-type]  # a stream's work has a kind too
+    run, later = before.run_of(actor), after.run_of(actor)
+    if run is None:
+        return f"{head.work.kernel} reaches the distributor"
+    if later is not None and after.head(actor) == head:
+        ended = sum(later.ended)
+        return f"a CTA of {head.work.kernel} ends ({ended} of {kernel_of(before, run).ctas})"
+    return f"{head.work.kernel} ends"
+
+
+def _placements(before: State, after: State, actor: Actor) -> list[str]:
+    told = []
+    for run in after.devices[actor.rank].arrived:
+        stream = after.world.streams[run.stream]
+        kernel = kernel_of(after, run)
+        earlier = before.run_of(stream)
+        known = earlier is not None and before.head(stream) == after.head(stream)
+        had = len(earlier.seats) if known and earlier is not None else 0
+        if len(run.seats) > had:
+            told.append(f"{kernel.name}: {len(run.seats)} of {kernel.ctas} CTAs placed")
+        elif not known and not run.seats:
+            told.append(f"{kernel.name}: 0 of {kernel.ctas} CTAs placed, it waits")
+    return told
