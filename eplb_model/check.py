@@ -1,0 +1,321 @@
+"""`check(scenario)`: the one entry point.  Explore, classify, explain.
+
+Rules (specs/semantics.md#verdicts):
+- Never "ok" when a bound cut the search.
+- A switch that stands for several settings is run under each; different verdicts make `may`.
+- A finding says how it is reached by the shortest schedule of the search that found it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from random import Random
+from typing import Any, Literal
+
+from eplb_model.explore.search import Bounds, Exploration, explore
+from eplb_model.explore.settle import Settling
+from eplb_model.explore.shorten import shorten
+from eplb_model.explore.stall import find_stall, has_fair_loop
+from eplb_model.explore.walk import Walk, pct, uniform, walk
+from eplb_model.formulas import channels_of_grid
+from eplb_model.machine import Machine
+from eplb_model.outcome import Action, Finding, Report, Serialised, Verdict, When
+from eplb_model.properties import violation
+from eplb_model.scenario import Scenario
+from eplb_model.state import State
+from eplb_model.step import enabled
+from eplb_model.trace import replay
+from eplb_model.wait_for import circle, stuck_set, waiting
+from eplb_model.words import kernel_text
+
+Strategy = Literal["bfs", "dfs", "uniform", "pct"]
+STRATEGIES: tuple[Strategy, ...] = ("bfs", "dfs", "uniform", "pct")
+
+# Where several kinds of end are reached, the first of these is the verdict.
+PRECEDENCE: tuple[Verdict, ...] = ("violation", "misuse", "race", "deadlock", "stall")
+
+SAMPLED_RUNS = 1_000
+SAMPLED_STEPS = 10_000
+PCT_DEPTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How to search: strategy, reduction, bounds, seed."""
+
+    strategy: Strategy = "bfs"
+    settle: bool = True
+    max_states: int | None = 2_000_000
+    max_depth: int | None = None
+    enough: Callable[[], str | None] = lambda: None  # names the bound that ends the search
+    seed: int = 0
+    runs: int = SAMPLED_RUNS
+    time_limit: float | None = None  # in seconds; only reported here, `enough` enforces it
+
+    @property
+    def bounds(self) -> Mapping[str, Any]:
+        """The bounds as a report shows them."""
+        shown: dict[str, Any] = {
+            "max_states": self.max_states,
+            "max_depth": self.max_depth,
+            "time_limit": self.time_limit,
+        }
+        if self.strategy in ("uniform", "pct"):
+            shown |= {"runs": self.runs, "seed": self.seed}
+        return shown
+
+
+def check(scenario: Scenario, search: Search | None = None) -> Report:
+    """Say whether a scenario holds, under every setting of the switches that stand for several.
+
+    Parameters
+    ----------
+    scenario
+        What to check; its machine carries the switches.
+    search
+        How; by default every schedule, breadth first, with settling.
+
+    Returns
+    -------
+    Report
+        For a verdict that differs between settings, `may`: `switches` then has the verdict per
+        setting, and the finding is that of the first setting under which something goes wrong.
+    """
+    search = search or Search()
+    varied = [name for name, _ in scenario.machine.settings()]
+    reports = [
+        (_label(machine, varied), _check_one(scenario.on(machine), search))
+        for machine in machines(scenario)
+    ]
+    return reports[0][1] if len(reports) == 1 else _combine(reports)
+
+
+def machines(scenario: Scenario) -> Iterator[Machine]:
+    """One machine for every combination of the settings that its switches stand for."""
+    several = scenario.machine.settings()
+    for chosen in product(*(settings for _, settings in several)):
+        machine = scenario.machine
+        for (name, _), setting in zip(several, chosen, strict=True):
+            machine = machine.with_switch(name, setting)
+        yield machine
+
+
+def _label(machine: Machine, varied: list[str]) -> str:
+    return ",".join(f"{name}={getattr(machine.switches, name)}" for name in varied)
+
+
+def _combine(reports: list[tuple[str, Report]]) -> Report:
+    """One report for several settings of switches."""
+    verdicts = {label: report.verdict for label, report in reports}
+    worst = min((report for _, report in reports), key=_badness)
+    together = replace(
+        worst,
+        states=sum(report.states for _, report in reports),
+        transitions=sum(report.transitions for _, report in reports),
+        depth=max(report.depth for _, report in reports),
+        switches={**worst.switches, **{k: str(v) for k, v in verdicts.items()}},
+    )
+    if len(set(verdicts.values())) == 1:
+        return together
+    if "unknown" in verdicts.values():
+        return replace(together, verdict="unknown", when=None)
+    return replace(together, verdict="may", when=None)
+
+
+def _badness(report: Report) -> int:
+    order: tuple[Verdict, ...] = (*PRECEDENCE, "may", "unknown", "ok")
+    return order.index(report.verdict)
+
+
+def _check_one(scenario: Scenario, search: Search) -> Report:
+    if search.strategy in ("uniform", "pct"):
+        return _sample(scenario, search)
+    world = scenario.world
+    order: Literal["bfs", "dfs"] = "dfs" if search.strategy == "dfs" else "bfs"
+    reduction = Settling(world) if search.settle and not world.cyclic else None
+    bounds = Bounds(search.max_states, search.max_depth, search.enough)
+    found = explore(world, order, bounds, reduction)
+    ends = _ends(found)
+    goes_on = has_fair_loop(found)
+    finding = _finding(found, ends)
+    verdict: Verdict = finding.verdict if finding else ("unknown" if found.cut else "ok")
+    return Report(
+        scenario=scenario.name,
+        parameters=scenario.parameters,
+        verdict=verdict,
+        when=_when(found, ends, goes_on) if finding else None,
+        serialised=_serialised(found, ends),
+        states=len(found.states),
+        transitions=found.transitions,
+        depth=found.depth,
+        finding=finding,
+        ends={kind: len(numbers) for kind, numbers in sorted(ends.items())}
+        | ({"goes on": 1} if goes_on else {}),
+        bounds={**search.bounds, "cut": found.cut},
+        switches=_switches(scenario),
+        assumptions=assumptions(scenario),
+        strategy=search.strategy,
+        reduction="settling" if reduction is not None else None,
+        kernels=_kernels(scenario),
+    )
+
+
+def _ends(found: Exploration) -> dict[str, list[int]]:
+    """The states in which runs end, by kind, in the order in which they were found."""
+    ends: dict[str, list[int]] = {}
+    for number, broken in found.broken.items():
+        ends.setdefault(broken.verdict, []).append(number)
+    for number in found.final:
+        kind = "deadlock" if found.states[number].unfinished() else "ok"
+        ends.setdefault(kind, []).append(number)
+    return ends
+
+
+def _finding(found: Exploration, ends: Mapping[str, list[int]]) -> Finding | None:
+    for verdict in PRECEDENCE:
+        if verdict == "stall":
+            return _stall(found)
+        if verdict in ends:
+            number = min(ends[verdict], key=lambda n: (found.depth_of[n], n))
+            return _at_the_end_of(found, number, verdict)
+    return None
+
+
+def _at_the_end_of(found: Exploration, number: int, verdict: Verdict) -> Finding | None:
+    """What a state shows.  A broken property may be reached without some of the settled steps."""
+    way, state = found.way_to(number), found.states[number]
+    if verdict != "deadlock":
+        way = shorten(state.world, way, verdict)
+        state = replay(state.world, way).last
+    return finding_at(state, way)
+
+
+def _stall(found: Exploration) -> Finding | None:
+    stall = find_stall(found)
+    if stall is None:
+        return None
+    state = found.states[stall.entry]
+    way = found.way_to(stall.entry)
+    waits = tuple(each for each in waiting(state) if each.actor in stall.left_out)
+    names = ", ".join(map(str, stall.left_out))
+    return Finding(
+        "stall",
+        f"{names}: waits for ever while others go on",
+        way,
+        replay(state.world, way).steps(),
+        waits,
+        circle(waits, frozenset(stall.left_out)),
+        stall.loop,
+    )
+
+
+def _when(found: Exploration, ends: Mapping[str, list[int]], goes_on: bool) -> When:
+    """`every` if all complete runs end alike: no other end, nothing cut, no run that goes on."""
+    if found.cut is not None:
+        return "some"
+    if not ends:  # a stall: every run that ends would be another end
+        return "every"
+    return "every" if len(ends) == 1 and not goes_on else "some"
+
+
+def _serialised(found: Exploration, ends: Mapping[str, list[int]]) -> Serialised | None:
+    """Whether complete runs had a kernel wait for SMs; None if no run ends well."""
+    waited = {found.states[number].waited for number in ends.get("ok", ())}
+    if not waited:
+        return None
+    return "sometimes" if len(waited) == 2 else ("always" if waited == {True} else "never")
+
+
+def _switches(scenario: Scenario) -> Mapping[str, str]:
+    """The settings in force, by name."""
+    switches = scenario.machine.switches
+    names = type(switches).__dataclass_fields__
+    return {name: getattr(switches, name) for name in names}
+
+
+def _sample(scenario: Scenario, search: Search) -> Report:
+    """Runs one by one until one goes wrong; what is not found is unknown, never ok."""
+    random = Random(search.seed)
+    ends: Counter[str] = Counter()
+    steps, longest, finding = 0, 0, None
+    cut: str | None = None
+    for _ in range(search.runs):
+        chooser = (
+            uniform(random)
+            if search.strategy == "uniform"
+            else pct(random, PCT_DEPTH, max(longest, 50))
+        )
+        run = walk(scenario.world, chooser, search.max_depth or SAMPLED_STEPS)
+        steps += len(run.schedule)
+        longest = max(longest, len(run.schedule))
+        ends[_end_of(run)] += 1
+        finding = finding_at(run.last, run.schedule)
+        if finding is not None:
+            break
+        cut = search.enough()
+        if cut is not None:
+            break
+    return Report(
+        scenario=scenario.name,
+        parameters=scenario.parameters,
+        verdict=finding.verdict if finding else "unknown",
+        when="some" if finding else None,
+        serialised=None,
+        states=steps,
+        transitions=steps,
+        depth=longest,
+        finding=finding,
+        ends=dict(sorted(ends.items())),
+        bounds={**search.bounds, "cut": cut or "runs"},
+        switches=_switches(scenario),
+        assumptions=assumptions(scenario),
+        strategy=search.strategy,
+        kernels=_kernels(scenario),
+    )
+
+
+def _kernels(scenario: Scenario) -> Mapping[str, str]:
+    return {kernel.name: kernel_text(kernel) for kernel in scenario.kernels.values()}
+
+
+def _end_of(run: Walk) -> str:
+    if run.broken is not None:
+        return run.broken.verdict
+    if not run.finished:
+        return "cut"
+    return "deadlock" if run.last.unfinished() else "ok"
+
+
+def finding_at(state: State, schedule: tuple[Action, ...]) -> Finding | None:
+    """What a state shows, and how it was reached: a broken property, or nobody able to move."""
+    steps = replay(state.world, schedule).steps()
+    broken = violation(state)
+    if broken is not None:
+        return Finding(broken.verdict, broken.message, schedule, steps)
+    if enabled(state) or not state.unfinished():
+        return None
+    waits = waiting(state)
+    ring = circle(waits, stuck_set(state))
+    return Finding("deadlock", "nobody can move", schedule, steps, waits, ring)
+
+
+def assumptions(scenario: Scenario) -> tuple[str, ...]:
+    """What the verdict rests on beyond measured rules, in the words of specs/assumptions.md."""
+    machine, kernels = scenario.machine, scenario.kernels.values()
+    by_channel = [k for k in kernels if k.meets and k.meets.grain == "channel"]
+    found = []
+    if machine.placement == "unknown":
+        found.append(f"the layout of {machine.name} is assumed, its placement rule unknown")
+    elif len(scenario.kernels) > 1 and any(k.cluster > 1 for k in kernels):
+        found.append("seats on a partly taken device follow the rule for an empty one (U2)")
+    if by_channel:
+        found.append("the CTAs of a grid start in index order")
+    if len(scenario.ranks) > 2 and any(
+        k.meets and k.rounds == channels_of_grid(k.ctas, len(scenario.ranks), k.meets.sends)
+        for k in by_channel
+    ):
+        found.append("which channels serve which peer follows from the number of CTAs alone")
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""The searches: exhaustive, sampling, and the reductions they may use."""

@@ -1,0 +1,223 @@
+"""Settling: a step that nothing else can disturb is taken at once, alone.
+
+A step may be taken alone if no sequence of other steps can disable it, or lead to a step that does
+not commute with it (a persistent set of one; Godefroid 1996).  Every run to a deadlock contains
+such a step, so deadlocks and their shortest schedules are kept; the steps chosen here also neither
+break a property nor hide one.  specs/semantics.md#settling
+
+Rules, each checked against the text of the programs once per search:
+- A host step that reads and writes only what its own thread uses, or ends a wait for something
+  that never becomes untrue again.
+- A completion (a CTA, a copy, an event) on a rank where nobody asks whether work is done, where
+  no buffer is named, and where kernels can't compete for SMs: either everything fits at once
+  wherever it is placed, or nothing more can arrive and at most one kernel waits.
+- A launch into a stream that only this thread feeds, on a rank where everything fits.
+Where programs loop for ever nothing is settled: fair cycles would have to be looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from eplb_model.distributor import kernel_of
+from eplb_model.ops.copies import Access, Copy
+from eplb_model.ops.events import EventQuery, EventSynchronize
+from eplb_model.ops.flags import Clear, WaitFlag
+from eplb_model.ops.kernel import RunKernel
+from eplb_model.ops.launch import AwaitComplete, AwaitResident, Launch, Load, Memset
+from eplb_model.ops.memory import EmptyCache, Free, HostFree
+from eplb_model.ops.synchronize import DeviceSynchronize, StreamQuery, StreamSynchronize
+from eplb_model.ops.threads import Branch, Join
+from eplb_model.ops.variables import Put, Test
+from eplb_model.outcome import Action, Actor
+from eplb_model.scenario import names_in
+from eplb_model.state import Pending, State
+from eplb_model.world import HostOperation, World
+
+
+class Settling:
+    """The reduction for one world: call it with a state and its enabled actions."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._ranks = [_RankText(world, rank) for rank in range(len(world.ranks))]
+
+    def __call__(self, state: State, actions: Sequence[Action]) -> Action | None:
+        """The first action that may be taken alone."""
+        if self._world.cyclic:
+            return None
+        for action in actions:
+            text = self._ranks[action.actor.rank]
+            alone = text.stream_step if action.actor.is_stream else text.host_step
+            if alone(state, action.actor):
+                return action
+        return None
+
+
+class _RankText:
+    """What the programs of one rank may do, and what follows from it."""
+
+    def __init__(self, world: World, rank: int) -> None:
+        self._world = world
+        self._rank = rank
+        self._programs = [
+            (thread, world.programs[thread.slot]) for thread in world.threads_of(rank)
+        ]
+        self._ops = [op for _, program in self._programs for op in program.code]
+
+    # --- host steps --------------------------------------------------------------------------
+
+    def host_step(self, state: State, me: Actor) -> bool:
+        thread = state.threads[me.slot]
+        op = self._world.programs[me.slot].code[thread.pc]
+        if self._keeps_gil or me.slot in self._touches_buffers:
+            return False
+        match op:
+            case AwaitResident() | AwaitComplete():
+                return True
+            case Join(name):
+                target = self._world.thread(self._rank, name)
+                return state.threads[target.slot].status == "ended"
+            case StreamSynchronize() | DeviceSynchronize() | EventSynchronize():
+                return isinstance(thread.local, Pending) or self._captures_its_own(me, op)
+            case WaitFlag(flag):
+                return flag not in self._cleared
+            case Put() | Test() | Branch():
+                return self._uses_only_its_own(me, op)
+            case Launch(kernel, stream):
+                return self._launches_alone(me, kernel, stream)
+            case _:
+                return False
+
+    def _uses_only_its_own(self, me: Actor, op: HostOperation) -> bool:
+        return all(self._users[name] == {me.slot} for _, _, name in names_in(op))
+
+    def _captures_its_own(self, me: Actor, op: HostOperation) -> bool:
+        """Whether a call captures only what this thread itself puts on streams."""
+        return isinstance(op, StreamSynchronize) and self._feeds_alone(me, op.stream)
+
+    def _feeds_alone(self, me: Actor, stream: str) -> bool:
+        connection = self._world.connections[self._world.stream(self._rank, stream).slot]
+        return self._feeders.get(connection, set()) <= {me.slot}
+
+    def _launches_alone(self, me: Actor, kernel: str, stream: str) -> bool:
+        return (
+            self._launchers[kernel] == {me.slot}
+            and self._feeds_alone(me, stream)
+            and self._world.kernels[kernel].module is None
+            and not self._may_block_launches
+            and not self._observed
+            and self._world.roomy[self._rank]
+        )
+
+    # --- steps of streams --------------------------------------------------------------------
+
+    def stream_step(self, state: State, me: Actor) -> bool:
+        head = state.head(me)
+        if head is None or self._observed:
+            return False
+        if isinstance(head.work, RunKernel) and self._may_spin_again(head.work.runs):
+            return False
+        return self._world.roomy[self._rank] or self._quiet(state)
+
+    def _may_spin_again(self, kernel: str) -> bool:
+        flag = self._world.kernels[kernel].until
+        return flag is not None and flag in self._cleared
+
+    def _quiet(self, state: State) -> bool:
+        """Whether no kernel can arrive any more and at most one waits for SMs."""
+        device = state.devices[self._rank]
+        for queue in device.queues:
+            for item in queue:
+                stream = self._world.streams[item.stream]
+                arrived = state.run_of(stream) is not None and state.head(stream) is item
+                if item.work.kernel is not None and not arrived:
+                    return False
+        waiting = sum(1 for run in device.arrived if len(run.seats) < kernel_of(state, run).ctas)
+        return waiting <= 1 and not self._may_launch(state)
+
+    def _may_launch(self, state: State) -> bool:
+        offers = self._world.reachable_offers
+        return any(
+            what == "launch"
+            for thread, _ in self._programs
+            if state.threads[thread.slot].status != "ended"
+            for what, _ in offers[thread.slot][state.threads[thread.slot].pc]
+        )
+
+    # --- what the text says ------------------------------------------------------------------
+
+    @cached_property
+    def _launchers(self) -> dict[str, set[int]]:
+        """For every kernel, the threads that launch it."""
+        launchers: dict[str, set[int]] = {}
+        for thread, program in self._programs:
+            for op in program.code:
+                if isinstance(op, Launch):
+                    launchers.setdefault(op.kernel, set()).add(thread.slot)
+        return launchers
+
+    @cached_property
+    def _users(self) -> dict[str, set[int]]:
+        """For every name, the threads that use it."""
+        users: dict[str, set[int]] = {}
+        for thread, program in self._programs:
+            for op in program.code:
+                for _, _, name in names_in(op):
+                    users.setdefault(name, set()).add(thread.slot)
+        return users
+
+    @cached_property
+    def _feeders(self) -> dict[int, set[int]]:
+        """For every hardware queue, the threads that may submit to it."""
+        feeders: dict[int, set[int]] = {}
+        for thread, program in self._programs:
+            for op in program.code:
+                for role, _, name in names_in(op):
+                    if role.name == "stream" and not isinstance(op, StreamSynchronize):
+                        connection = self._world.connections[
+                            self._world.stream(self._rank, name).slot
+                        ]
+                        feeders.setdefault(connection, set()).add(thread.slot)
+        return feeders
+
+    @cached_property
+    def _cleared(self) -> set[str]:
+        """The flags that some thread clears."""
+        return {op.flag for op in self._ops if isinstance(op, Clear)}
+
+    @cached_property
+    def _touches_buffers(self) -> set[int]:
+        """Threads whose next step may be an access, which is seen before it is taken."""
+        return {
+            thread.slot
+            for thread, program in self._programs
+            if any(isinstance(op, Access) for op in program.code)
+        }
+
+    @cached_property
+    def _keeps_gil(self) -> bool:
+        return any(getattr(op, "gil", False) for op in self._ops)
+
+    @cached_property
+    def _may_block_launches(self) -> bool:
+        """Whether a launch could find the context lock taken, its stream full or edges to add."""
+        kinds = {spec.kind for spec in self._world.ranks[self._rank].streams}
+        launches = sum(isinstance(op, (Launch, Memset, Copy)) for op in self._ops)
+        locks = any(
+            isinstance(op, (Free, HostFree, EmptyCache, Load))
+            or (isinstance(op, Launch) and self._world.kernels[op.kernel].module is not None)
+            for op in self._ops
+        )
+        return locks or launches >= self._world.machine.queue_depth or kinds != {"nonblocking"}
+
+    @cached_property
+    def _observed(self) -> bool:
+        """Whether the programs can see the moment at which work ends, or buffers are named."""
+        return any(
+            isinstance(op, (EventQuery, StreamQuery))
+            or getattr(op, "reads", ())
+            or getattr(op, "writes", ())
+            for op in self._ops
+        )

@@ -1,0 +1,115 @@
+"""Silent stalls: somebody waits for ever while others go on for ever.
+
+An actor stalls if some fair infinite run exists in which it has work left and never moves, because
+it is waiting in every state of the run from some point on.  Fair means weakly fair: whoever could
+move without interruption does move.  Over a finite graph that is a strongly connected part, with
+at least one step, in which the actor always waits and every other actor either moves somewhere or
+is unable to move somewhere (a generalised Büchi condition, so whole components decide it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import networkx as nx
+
+from eplb_model.explore.search import Exploration
+from eplb_model.outcome import Action, Actor
+from eplb_model.step import enabled
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Who is left out, where the loop is entered, and the loop itself."""
+
+    left_out: tuple[Actor, ...]
+    entry: int
+    loop: tuple[Action, ...]
+
+
+def find_stall(found: Exploration) -> Stall | None:
+    """The stall that is entered first, if there is one."""
+    if not found.edges:
+        return None
+    actors = found.states[0].world.actors
+    able = {n: {action.actor for action in enabled(found.states[n])} for n in found.edges}
+    busy = {n: frozenset(found.states[n].unfinished()) for n in found.edges}
+    stalls: list[tuple[int, set[int]]] = []
+    for actor in actors:
+        waits = [n for n in found.edges if actor in busy[n] and actor not in able[n]]
+        stalls += [
+            (min(component), component)
+            for component in _loops(found, waits)
+            if all(_treated_fairly(found, component, able, other) for other in actors)
+        ]
+    if not stalls:
+        return None
+    entry, component = min(stalls, key=lambda stall: stall[0])
+    left_out = tuple(
+        actor for actor in actors if all(actor in busy[n] - able[n] for n in component)
+    )
+    return Stall(left_out, entry, _round_trip(found, component, entry))
+
+
+def has_fair_loop(found: Exploration) -> bool:
+    """Whether some fair run goes on for ever (and so never ends well or badly)."""
+    if not found.edges:
+        return False
+    actors = found.states[0].world.actors
+    able = {n: {action.actor for action in enabled(found.states[n])} for n in found.edges}
+    return any(
+        all(_treated_fairly(found, component, able, actor) for actor in actors)
+        for component in _loops(found, list(found.edges))
+    )
+
+
+def _loops(found: Exploration, within: list[int]) -> list[set[int]]:
+    """The strongly connected parts with at least one step, inside some states."""
+    inside = set(within)
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(within)
+    graph.add_edges_from(
+        (n, target) for n in within for _, target in found.edges[n] if target in inside
+    )
+    return [
+        component
+        for component in nx.strongly_connected_components(graph)
+        if len(component) > 1 or graph.has_edge(*(list(component) * 2))
+    ]
+
+
+def _treated_fairly(
+    found: Exploration, component: set[int], able: dict[int, set[Actor]], actor: Actor
+) -> bool:
+    return any(
+        actor not in able[n]
+        or any(a.actor == actor and target in component for a, target in found.edges[n])
+        for n in component
+    )
+
+
+def _round_trip(found: Exploration, component: set[int], entry: int) -> tuple[Action, ...]:
+    """A loop from the entry in which every actor of the component that moves is seen to move."""
+    steps = [
+        (source, action, target)
+        for source in sorted(component)
+        for action, target in found.edges[source]
+        if target in component
+    ]
+    loop: list[Action] = []
+    here = entry
+    for source, action, target in steps:
+        if action.actor not in {each.actor for each in loop}:
+            loop += [*_way(steps, here, source), action]
+            here = target
+    return (*loop, *_way(steps, here, entry))
+
+
+def _way(steps: list[tuple[int, Action, int]], source: int, target: int) -> list[Action]:
+    """A shortest way through a component."""
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    for here, action, there in reversed(steps):
+        graph.add_edge(here, there, action=action)
+    path = nx.shortest_path(graph, source, target)
+    return [graph.edges[pair]["action"] for pair in pairwise(path)]
