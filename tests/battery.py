@@ -1,0 +1,20 @@
+"""The battery: every case, as one fast script for the mutants of the law.
+
+As a script it prints the names of the cases that fail, one per line.
+"""
+
+import sys
+
+from tests import cases_device, cases_host, cases_streams
+from tests.cases import CASES, got
+
+__all__ = ["CASES", "cases_device", "cases_host", "cases_streams", "failures", "got"]
+
+
+def failures() -> list[str]:
+    """The cases that are answered otherwise, or not at all."""
+    return [n for n in CASES if got(n) != CASES[n].answer]
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{name}\n" for name in failures())
