@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, get_type_hints
 
 from eplb_model.machine import FOOTPRINTS, Machine
 from eplb_model.ops.expression import Condition, Value, Variable
-from eplb_model.ops.launch import MEMSET, loaded
+from eplb_model.ops.launch import DEVICE_COPY, MEMSET, loaded
 from eplb_model.ops.marks import Event
 from eplb_model.ops.registry import Role
 from eplb_model.ops.threads import Branch
@@ -122,7 +122,8 @@ class Scenario:
 def link(scenario: Scenario) -> World:
     """Flatten the programs and give every name its place."""
     kernels = dict(scenario.kernels)
-    kernels.setdefault(MEMSET, Kernel(MEMSET, "regular", 1, 1, FOOTPRINTS["tiny"]))
+    for name in (MEMSET, DEVICE_COPY):
+        kernels.setdefault(name, Kernel(name, "regular", 1, 1, FOOTPRINTS["tiny"]))
     ranks = []
     for plan in scenario.ranks:
         threads = tuple(assemble(thread) for thread in plan.threads)

@@ -117,6 +117,22 @@ class Post(NamedTuple):
     value: Any
 
 
+class Request(NamedTuple):
+    """A send or a receive between two hosts that has not met its counterpart yet."""
+
+    group: str
+    source: int  # global ranks
+    target: int
+    thread: int  # who posted it
+    is_send: bool
+    data: Any  # the value of a send, the receiver's variable of a receive
+
+    @property
+    def pair(self) -> tuple[str, int, int]:
+        """What has to be equal for a send and a receive to meet."""
+        return (self.group, self.source, self.target)
+
+
 class State(NamedTuple):
     """Everything that changes, in all ranks."""
 
@@ -127,6 +143,7 @@ class State(NamedTuple):
     counts: tuple[tuple[Count, ...], ...]  # by rank and kernel
     posts: tuple[tuple[tuple[Post, ...], ...], ...]  # by group and member
     waited: bool = False  # some kernel could not start at once because others held SMs
+    mail: tuple[Request, ...] = ()  # open point-to-point requests, by pair, first posted first
 
     # --- threads -----------------------------------------------------------------------------
 

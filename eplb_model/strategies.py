@@ -373,8 +373,8 @@ def _field(cls: type, field: Field[Any], names: Names) -> st.SearchStrategy[Any]
         return known
     if get_origin(hint) is Literal:
         return st.sampled_from(get_args(hint))
-    if hint is bool:
-        return st.booleans()
+    if hint in (bool, int) and field.name != "number":
+        return st.booleans() if hint is bool else st.integers(0, 1)
     if hint == Expression:
         return _expressions(names["variable"])
     if hint == Condition:

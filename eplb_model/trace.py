@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from eplb_model.distributor import kernel_of
-from eplb_model.ops.expression import Condition, Value, Variable
 from eplb_model.outcome import Action, Actor, Step
 from eplb_model.state import State
 from eplb_model.step import initial, step, wait_of
@@ -100,19 +99,21 @@ def narrate(before: State, action: Action, after: State) -> str:
 
 
 def phrase(op: HostOperation) -> str:
-    """An operation as it is written in a vector, in short."""
+    """An operation as it is written in a vector, in short: what it leaves out is left out."""
     words = []
     for each in fields(op):  # type: ignore[arg-type]  # every operation is a dataclass
-        name, value = each.name, getattr(op, each.name)
-        if isinstance(value, (Condition, Value, Variable)):
-            words.append(str(value))
-        elif isinstance(value, tuple):
-            words += [f"{name} {', '.join(value)}"] if value else []
-        elif isinstance(value, bool):
-            words += [name] if value else []
-        elif value not in ("", None) and not isinstance(value, int):
-            words.append(str(value))
+        value = getattr(op, each.name)
+        if each.name not in ("number", "otherwise") and value != each.default:
+            words.append(_words(each.name, value))
     return " ".join([op.kind, *words])
+
+
+def _words(name: str, value: object) -> str:
+    if isinstance(value, tuple):
+        return f"{name} {', '.join(map(str, value))}"
+    if isinstance(value, bool):
+        return name
+    return str(value)
 
 
 def _host_part(before: State, actor: Actor) -> str:

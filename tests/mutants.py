@@ -601,4 +601,47 @@ MUTANTS = (
         "    def thread(self, me: Actor) -> Thread:\n",
         "g13_a_copy_from_the_host_passes_a_pending_gang",
     ),
+    # --- requests between hosts, channels that end together -------------------------------------
+    Mutant(
+        "requests meet whatever their pair",
+        "ops/point_to_point.py",
+        "if other.pair == request.pair and other.is_send != request.is_send:",
+        "if other.is_send != request.is_send:",
+        "a_receive_from_another_rank_does_not_meet_a_send",
+    ),
+    Mutant(
+        "two sends meet",
+        "ops/point_to_point.py",
+        "if other.pair == request.pair and other.is_send != request.is_send:",
+        "if other.pair == request.pair:",
+        "requests_of_a_pair_meet_in_order",
+    ),
+    Mutant(
+        "the latest request is met first",
+        "ops/point_to_point.py",
+        "for number, other in enumerate(state.mail):",
+        "for number, other in reversed(list(enumerate(state.mail))):",
+        "requests_of_a_pair_meet_in_order",
+    ),
+    Mutant(
+        "requests are not waited for",
+        "ops/point_to_point.py",
+        "        if not mine:\n",
+        "        if True:\n",
+        "two_sends_do_not_meet",
+    ),
+    Mutant(
+        "a rank of the group is taken for a global one",
+        "ops/point_to_point.py",
+        "found = members[peer]",
+        "found = peer",
+        "a_peer_is_a_rank_of_the_group",
+    ),
+    Mutant(
+        "channels that end together end one by one",
+        "ops/kernel.py",
+        'while kernel.ends == "together" and',
+        "while False and",
+        "channels_that_end_together_leave_in_one_step",
+    ),
 )

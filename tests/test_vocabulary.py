@@ -21,7 +21,17 @@ from eplb_model.world import HostOperation
 NEVER_BLOCK = frozenset(
     {
         *("access", "assert", "branch", "clear", "die", "event_query", "is_set", "put", "raise"),
-        *("release", "set", "start", "stream_query", "stream_wait_event", "take", "test"),
+        *(
+            "irecv",
+            "isend",
+            "release",
+            "set",
+            "start",
+            "stream_query",
+            "stream_wait_event",
+            "take",
+            "test",
+        ),
         "try_acquire",
     }
 )

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from eplb_model.ops.kernel import RunKernel
 from eplb_model.ops.launch import (
-    MEMSET,
+    DEVICE_COPY,
     context_lock,
     hold_records,
     is_full,
@@ -73,7 +73,7 @@ class Copy(HostStep):
     writes: Buffers = ()
 
     def offers(self) -> tuple[Offer, ...]:
-        return (("launch", MEMSET),) if self.direction == "d2d" else ()
+        return (("launch", DEVICE_COPY),) if self.direction == "d2d" else ()
 
     def guard(self, state: State, me: Actor) -> Wait | None:
         full = room(state, me, self.stream) if self._is_kernel(state, me) else None
@@ -87,7 +87,7 @@ class Copy(HostStep):
             return hold_records(state, me)
         if self.direction == "d2d":
             state = release_records(state, me)
-            state = submit(state, me, stream, RunKernel(MEMSET, 0, self.reads, self.writes))
+            state = submit(state, me, stream, RunKernel(DEVICE_COPY, 0, self.reads, self.writes))
         else:
             work = Transfer(self.direction, self.reads, self.writes)
             state = submit(state, me, stream, work)

@@ -5,8 +5,8 @@ Rules (specs/semantics.md#run-kernel; G32, N2, N3, N8, E9-E11):
 - Meetings only become possible, never impossible again: a peer counts as there once it has
   started, also after it has ended.
 - The n-th launch of a kernel on one rank meets the n-th launch on the others.
-- Kernels that end `together` let go of all their seats in one step; the others CTA by CTA, of
-  interchangeable CTAs the one that started first.
+- Kernels that end `together` let go of all their seats in one step, those of channels of all that
+  can end; the others CTA by CTA, of interchangeable CTAs the one that started first.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class RunKernel(StreamStep):
 
     def choices(self, state: State, me: Actor) -> tuple[int | None, ...]:  # type: ignore[override]  # narrower than object
         run = state.run_of(me)
-        if run is None or len(run.ended) == 1 or state.world.kernels[self.runs].ends == "together":
+        if run is None or len(run.ended) == 1 or _leaves_as_one(state.world.kernels[self.runs]):
             return (None,)
         classes = state.world.classes(self.runs, me.rank)
         return tuple(c for c, members in enumerate(classes) if run.ended[c] < len(members))
@@ -66,12 +66,16 @@ class RunKernel(StreamStep):
         if run is None:
             return arrive(state, me)
         kernel = state.world.kernels[self.runs]
-        if kernel.ends == "together":
+        if _leaves_as_one(kernel):
             classes = state.world.classes(self.runs, me.rank)
             started = len(run.seats)
             ended = tuple(sum(1 for p in members if p < started) for members in classes)
         else:
-            ended = put(run.ended, choice or 0, run.ended[choice or 0] + 1)
+            ended = _one_more(run, choice)
+            while kernel.ends == "together" and _may_end(
+                state, me, self, kernel, run, ended, choice
+            ):
+                ended = _one_more(run._replace(ended=ended), choice)
         if sum(ended) == kernel.ctas:
             return _complete(state, me, self)
         return state.with_run(me.rank, run._replace(ended=ended))
@@ -125,12 +129,41 @@ def _find(state: State, rank: int, kernel: str, number: int) -> Run | None:
     return None
 
 
+def _leaves_as_one(kernel: Kernel) -> bool:
+    """Whether all CTAs leave in one step; those of channels only with those that can end too."""
+    by_channel = kernel.meets is not None and kernel.meets.grain == "channel"
+    return kernel.ends == "together" and not by_channel
+
+
+def _one_more(run: Run, choice: int | None) -> tuple[int, ...]:
+    return put(run.ended, choice or 0, run.ended[choice or 0] + 1)
+
+
+def _may_end(
+    state: State,
+    me: Actor,
+    work: RunKernel,
+    kernel: Kernel,
+    run: Run,
+    ended: tuple[int, ...],
+    choice: int | None,
+) -> bool:
+    """Whether the next CTA of the class could end as well, after those that have ended."""
+    later = run._replace(ended=ended)
+    members = state.world.classes(kernel.name, me.rank)[choice or 0]
+    return (
+        ended[choice or 0] < len(members)
+        and _has_seats(state, me, kernel, later, choice)
+        and next(_absent(state, me.rank, work, kernel, later, choice), None) is None
+    )
+
+
 def _has_seats(state: State, me: Actor, kernel: Kernel, run: Run, choice: int | None) -> bool:
     """Whether the CTAs that this step would end are resident."""
     held = len(run.seats)
     if held < _needed(state, me, kernel):
         return False
-    if kernel.ends == "together":
+    if _leaves_as_one(kernel):
         return held > sum(run.ended)
     members = state.world.classes(kernel.name, me.rank)[choice or 0]
     return members[run.ended[choice or 0]] < held

@@ -29,7 +29,9 @@ from eplb_model.placement import seats
 from eplb_model.state import NOBODY, Failure, Pending, State
 from eplb_model.world import Kernel, Offer
 
-MEMSET = "(memset)"  # the kernel that a memset, or a copy within the device, is for the distributor
+# What a memset, and a copy within the device, are for the distributor: kernels of one small CTA.
+MEMSET = "(memset)"
+DEVICE_COPY = "(device copy)"
 
 
 @operation

@@ -107,8 +107,8 @@ def _finding_blocks(finding: Finding) -> list[str]:
     if finding.verdict not in ("deadlock", "stall"):
         blocks.append(f"What goes wrong:\n  {finding.message}")
     if finding.steps:
-        count = len(finding.steps)
-        blocks.append(f"How to get there ({count} steps):\n{steps_text(finding)}")
+        count = "one step" if len(finding.steps) == 1 else f"{len(finding.steps)} steps"
+        blocks.append(f"How to get there ({count}):\n{steps_text(finding)}")
     if finding.verdict == "stall":
         loop = textwrap.fill(circle_text(a.actor for a in finding.loop), WIDTH - 2)
         blocks.append(f"{finding.message}.\nWhat goes on:\n{textwrap.indent(loop, '  ')}")

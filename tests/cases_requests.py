@@ -1,0 +1,70 @@
+"""Cases of requests between hosts, and of channels that end together."""
+
+from typing import Any
+
+from eplb_model.ops.expression import Condition, Value, Variable
+from eplb_model.scenario import Scenario
+from eplb_model.world import Meets
+from tests.cases import case, kernel, launch, op, rank, scenario
+
+
+def _send(value: str, peer: int = 1, group: str = "world", **more: str) -> Any:
+    return op("isend", group, peer, Value(value), **more)
+
+
+def _equals(name: str, value: str) -> Condition:
+    return Condition(Variable(name), "==", Value(value))
+
+
+@case("12 states: 1 ok")
+def requests_of_a_pair_meet_in_order() -> Scenario:
+    """The receiver ends only if it got the first value first."""
+    first = op("assert", _equals("x", "one"))
+    receives = [op("irecv", "world", 0, "x"), op("irecv", "world", 0, "y"), op("wait_requests")]
+    return scenario(
+        rank([_send("one"), _send("two")]),
+        rank([*receives, first, op("assert", _equals("y", "two"))]),
+    )
+
+
+@case("4 states: 1 deadlock 0.t0 1.t0")
+def two_sends_do_not_meet() -> Scenario:
+    return scenario(
+        rank([_send("a"), op("wait_requests")]), rank([_send("b", 0), op("wait_requests")])
+    )
+
+
+@case("4 states: 1 deadlock 0.t0 1.t0")
+def a_receive_from_another_rank_does_not_meet_a_send() -> Scenario:
+    """Rank 1 wants something of rank 2; rank 0 has sent something to rank 1."""
+    receive = [op("irecv", "world", 2, "x"), op("wait_requests")]
+    return scenario(rank([_send("a"), op("wait_requests")]), rank(receive), rank([]))
+
+
+@case("2 states: 1 misuse")
+def nobody_is_his_own_peer() -> Scenario:
+    return scenario(rank([_send("a", 0)]), rank([]))
+
+
+@case("2 states: 1 misuse")
+def a_global_rank_outside_the_group_is_misuse() -> Scenario:
+    pair = (1, 2)
+    return scenario(
+        rank([]), rank([_send("a", 0, "pair", peer_is="global")]), rank([]), groups={"pair": pair}
+    )
+
+
+@case("4 states: 1 ok")
+def a_peer_is_a_rank_of_the_group() -> Scenario:
+    return scenario(
+        rank([]),
+        rank([_send("a", 1, "pair")]),
+        rank([op("irecv", "pair", 0, "x")]),
+        groups={"pair": (1, 2)},
+    )
+
+
+@case("7 states: 1 ok")
+def channels_that_end_together_leave_in_one_step() -> Scenario:
+    exchange = kernel("n", 3, meets=Meets("channel", (1,), (1,), "n"), ends="together")
+    return scenario(rank([launch("n")]), rank([launch("n")]), kernels=[exchange])
