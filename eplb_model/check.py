@@ -135,9 +135,12 @@ def _check_one(scenario: Scenario, search: Search) -> Report:
         return _sample(scenario, search)
     world = scenario.world
     order: Literal["bfs", "dfs"] = "dfs" if search.strategy == "dfs" else "bfs"
-    reduction = Settling(world) if search.settle and not world.cyclic else None
+    reduction = Settling(world) if search.settle else None
     bounds = Bounds(search.max_states, search.max_depth, search.enough)
     found = explore(world, order, bounds, reduction)
+    if reduction is not None and "race" in {broken.verdict for broken in found.broken.values()}:
+        reduction = None  # settling may begin accesses early: it finds races but not what else ends
+        found = explore(world, order, bounds, None)
     ends = _ends(found)
     goes_on = has_fair_loop(found)
     finding = _finding(found, ends)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
-from eplb_model.machine import SMS_PER_TPC, Footprint, Machine
+from eplb_model.machine import Footprint, Machine
 from eplb_model.outcome import Actor, Wait
 
 if TYPE_CHECKING:
@@ -301,26 +301,19 @@ def _is_roomy(world: World, rank: Rank) -> bool:
                 if what == "launch":
                     stream: str = getattr(op, "stream")  # noqa: B009 (every launch has a stream)
                     by_stream.setdefault(stream, []).append(world.kernels[name])
-    together = sum(max(kernel.ctas for kernel in kernels) for kernels in by_stream.values())
+    largest = {s: max(kernel.ctas for kernel in kernels) for s, kernels in by_stream.items()}
     return all(
-        together - kernel.ctas + _room_needed(world.machine, kernel) <= world.machine.sms
-        and world.machine.limits.ctas_per_sm(kernel.footprint) > 0
-        for kernels in by_stream.values()
+        _fits_beside(world.machine, kernel, sum(largest.values()) - largest[stream])
+        for stream, kernels in by_stream.items()
         for kernel in kernels
     )
 
 
-def _room_needed(machine: Machine, kernel: Kernel) -> int:
-    """Free SMs that surely hold a kernel, by pigeonhole if it has clusters (G28)."""
-    if kernel.cluster == 1:
-        return kernel.ctas
-    usable = [size for size in machine.groups if size >= kernel.cluster]
-    if not usable:
-        return machine.sms + 1
-    wasted = len(usable) * (kernel.cluster - 1)
-    if kernel.cluster == SMS_PER_TPC:  # one SM of each TPC may be taken
-        wasted = machine.sms // SMS_PER_TPC
-    return machine.sms - sum(usable) + wasted + kernel.ctas
+def _fits_beside(machine: Machine, kernel: Kernel, held: int) -> bool:
+    """Whether a kernel finds room wherever that many SMs are held: each spoils one cluster."""
+    places = sum(size // kernel.cluster for size in machine.groups)
+    fits = machine.limits.ctas_per_sm(kernel.footprint) > 0
+    return fits and (places - held) * kernel.cluster >= kernel.ctas
 
 
 def successors(program: Program, pc: int) -> tuple[int, ...]:

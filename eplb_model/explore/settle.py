@@ -8,32 +8,40 @@ break a property nor hide one.  specs/semantics.md#settling
 Rules, each checked against the text of the programs once per search:
 - A host step that reads and writes only what its own thread uses, or ends a wait for something
   that never becomes untrue again.
-- A completion (a CTA, a copy, an event) on a rank where nobody asks whether work is done, where
-  no buffer is named, and where kernels can't compete for SMs: either everything fits at once
+- A completion (a CTA, a copy, an event) that ends no access to a buffer, on a rank where nobody
+  asks whether work is done and kernels can't compete for SMs: either everything fits at once
   wherever it is placed, or nothing more can arrive and at most one kernel waits.
-- A launch into a stream that only this thread feeds, on a rank where everything fits.
-Where programs loop for ever nothing is settled: fair cycles would have to be looked at again.
+- A launch or a copy into a stream that only this thread feeds, on a rank where everything fits.
+An access may thus begin earlier, never end earlier: races are neither hidden nor made up, but a
+run that would have gone past one may not be seen any more, so `when` of a race is looked up in the
+plain search.
+
+Where programs loop for ever, a jump back is never taken alone.  Every cycle of states contains one,
+so on every cycle some state is followed in full, and nothing is put off for ever.  Fair cycles are
+kept: what a settled step makes possible stays possible, so it is not what frees a stalled actor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from eplb_model.distributor import kernel_of
-from eplb_model.ops.copies import Access, Copy
+from eplb_model.ops.copies import Copy
 from eplb_model.ops.events import EventQuery, EventSynchronize
 from eplb_model.ops.flags import Clear, WaitFlag
 from eplb_model.ops.kernel import RunKernel
 from eplb_model.ops.launch import AwaitComplete, AwaitResident, Launch, Load, Memset
 from eplb_model.ops.memory import EmptyCache, Free, HostFree
+from eplb_model.ops.point_to_point import Irecv, WaitRequests
 from eplb_model.ops.synchronize import DeviceSynchronize, StreamQuery, StreamSynchronize
 from eplb_model.ops.threads import Branch, Join
 from eplb_model.ops.variables import Put, Test
 from eplb_model.outcome import Action, Actor
 from eplb_model.scenario import names_in
-from eplb_model.state import Pending, State
-from eplb_model.world import HostOperation, World
+from eplb_model.state import NOBODY, Pending, State
+from eplb_model.world import HostOperation, StreamOperation, World
 
 
 class Settling:
@@ -45,8 +53,6 @@ class Settling:
 
     def __call__(self, state: State, actions: Sequence[Action]) -> Action | None:
         """The first action that may be taken alone."""
-        if self._world.cyclic:
-            return None
         for action in actions:
             text = self._ranks[action.actor.rank]
             alone = text.stream_step if action.actor.is_stream else text.host_step
@@ -71,10 +77,10 @@ class _RankText:
     def host_step(self, state: State, me: Actor) -> bool:
         thread = state.threads[me.slot]
         op = self._world.programs[me.slot].code[thread.pc]
-        if self._keeps_gil or me.slot in self._touches_buffers:
+        if self._keeps_gil:
             return False
         match op:
-            case AwaitResident() | AwaitComplete():
+            case AwaitResident() | AwaitComplete() | WaitRequests():
                 return True
             case Join(name):
                 target = self._world.thread(self._rank, name)
@@ -83,10 +89,14 @@ class _RankText:
                 return isinstance(thread.local, Pending) or self._captures_its_own(me, op)
             case WaitFlag(flag):
                 return flag not in self._cleared
+            case Branch(_, target) if target <= thread.pc:
+                return False  # see the last rule of the module
             case Put() | Test() | Branch():
                 return self._uses_only_its_own(me, op)
             case Launch(kernel, stream):
                 return self._launches_alone(me, kernel, stream)
+            case Copy(_, stream):
+                return isinstance(thread.local, Pending) or self._submits_alone(me, stream)
             case _:
                 return False
 
@@ -104,10 +114,15 @@ class _RankText:
     def _launches_alone(self, me: Actor, kernel: str, stream: str) -> bool:
         return (
             self._launchers[kernel] == {me.slot}
-            and self._feeds_alone(me, stream)
             and self._world.kernels[kernel].module is None
+            and self._submits_alone(me, stream)
+        )
+
+    def _submits_alone(self, me: Actor, stream: str) -> bool:
+        return (
+            self._feeds_alone(me, stream)
             and not self._may_block_launches
-            and not self._observed
+            and not self._asked
             and self._world.roomy[self._rank]
         )
 
@@ -115,11 +130,18 @@ class _RankText:
 
     def stream_step(self, state: State, me: Actor) -> bool:
         head = state.head(me)
-        if head is None or self._observed:
+        if head is None or self._asked or self._ends_an_access(me.name, head.work):
             return False
         if isinstance(head.work, RunKernel) and self._may_spin_again(head.work.runs):
             return False
         return self._world.roomy[self._rank] or self._quiet(state)
+
+    def _ends_an_access(self, stream: str, work: StreamOperation) -> bool:
+        """Whether work of a stream uses a buffer that another actor may use in conflict."""
+        reads, writes = getattr(work, "reads", ()), getattr(work, "writes", ())
+        return any(self._writers[name] - {stream} for name in (*reads, *writes)) or any(
+            self._readers[name] - {stream} for name in writes
+        )
 
     def _may_spin_again(self, kernel: str) -> bool:
         flag = self._world.kernels[kernel].until
@@ -166,6 +188,8 @@ class _RankText:
             for op in program.code:
                 for _, _, name in names_in(op):
                     users.setdefault(name, set()).add(thread.slot)
+                if isinstance(op, Irecv):
+                    users.setdefault(op.into, set()).add(NOBODY)  # a peer writes it
         return users
 
     @cached_property
@@ -183,18 +207,27 @@ class _RankText:
         return feeders
 
     @cached_property
+    def _writers(self) -> Mapping[str, set[str]]:
+        """For every buffer, the streams and threads that write it."""
+        return self._buffer_users("writes")
+
+    @cached_property
+    def _readers(self) -> Mapping[str, set[str]]:
+        """For every buffer, the streams and threads that read it."""
+        return self._buffer_users("reads")
+
+    def _buffer_users(self, how: str) -> Mapping[str, set[str]]:
+        users: defaultdict[str, set[str]] = defaultdict(set)
+        for thread, program in self._programs:
+            for op in program.code:
+                for buffer in getattr(op, how, ()):
+                    users[buffer].add(getattr(op, "stream", thread.name))
+        return users
+
+    @cached_property
     def _cleared(self) -> set[str]:
         """The flags that some thread clears."""
         return {op.flag for op in self._ops if isinstance(op, Clear)}
-
-    @cached_property
-    def _touches_buffers(self) -> set[int]:
-        """Threads whose next step may be an access, which is seen before it is taken."""
-        return {
-            thread.slot
-            for thread, program in self._programs
-            if any(isinstance(op, Access) for op in program.code)
-        }
 
     @cached_property
     def _keeps_gil(self) -> bool:
@@ -213,11 +246,6 @@ class _RankText:
         return locks or launches >= self._world.machine.queue_depth or kinds != {"nonblocking"}
 
     @cached_property
-    def _observed(self) -> bool:
-        """Whether the programs can see the moment at which work ends, or buffers are named."""
-        return any(
-            isinstance(op, (EventQuery, StreamQuery))
-            or getattr(op, "reads", ())
-            or getattr(op, "writes", ())
-            for op in self._ops
-        )
+    def _asked(self) -> bool:
+        """Whether the programs can see the moment at which work ends."""
+        return any(isinstance(op, (EventQuery, StreamQuery)) for op in self._ops)
