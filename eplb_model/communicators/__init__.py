@@ -1,0 +1,1 @@
+"""How expert weights travel: the plan of one layer, which every backend carries out."""
