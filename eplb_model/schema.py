@@ -31,6 +31,7 @@ from eplb_model.format.template import FUNCTIONS
 from eplb_model.machine import FOOTPRINTS, SETTINGS
 from eplb_model.ops import OPERATIONS
 from eplb_model.ops.expression import COMPARISONS, Condition, Expression
+from eplb_model.protocols.registry import PROTOCOLS
 from eplb_model.vector import EXPECT_KEYS, KEYS, SERIALISED, VERDICTS, WHEN
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -79,6 +80,7 @@ def vector_schema() -> Schema:
         "initial": _or_template({"type": "object", "additionalProperties": _ref("variables")}),
         "threads": _or_template({"type": "object", "additionalProperties": _thread()}),
         "programs": _or_template({"type": "object", "additionalProperties": _ref("block")}),
+        "protocol": {"enum": sorted(PROTOCOLS)},
         "expect": _ref("expect"),
         "cases": {"type": "array", "items": _object(["set", "expect"], ["set", "expect"])},
         "real": ANYTHING,
@@ -88,7 +90,12 @@ def vector_schema() -> Schema:
         "$schema": DRAFT,
         "title": VECTOR_SCHEMA,
         **_fields(sections, ("schema", "name", "about")),
-        "anyOf": [{"required": ["programs"]}, {"required": ["base"]}],
+        "anyOf": [
+            {"required": ["programs"]},
+            {"required": ["protocol"]},
+            {"required": ["base"]},
+        ],
+        "not": {"required": ["programs", "protocol"]},
         "$defs": _definitions(),
     }
 

@@ -34,7 +34,9 @@ from eplb_model.format.template import NAME, Node, Scope, node
 from eplb_model.format.writing import scenario_document
 from eplb_model.machine import Machine
 from eplb_model.outcome import Serialised, Verdict, When
-from eplb_model.scenario import Expectation, Scenario
+from eplb_model.protocols.registry import PROTOCOLS
+from eplb_model.scenario import Expectation, RankPlan, Scenario
+from eplb_model.world import Kernel
 
 __all__ = [
     "VectorError",
@@ -65,6 +67,7 @@ KEYS = (
     "initial",
     "threads",
     "programs",
+    "protocol",
     "expect",
     "cases",
     "real",
@@ -106,16 +109,11 @@ class VectorFile:
         groups = read_groups(self._section("groups", scope), ranks)
         kernels = self._section("kernels", scope)
         read = read_kernels(kernels, ranks) if kernels is not None else {}
-        sections = {
-            key: section
-            for key in ("roles", "programs", "threads", "streams", "initial")
-            if (section := self._section(key, scope)) is not None
-        }
         return Scenario(
             self.name,
             machine,
             read,
-            read_plans(sections, ranks, read, groups),
+            self._plans(values, scope, ranks, read, groups),
             groups,
             self._text("about") or "",
             values,
@@ -124,6 +122,41 @@ class VectorFile:
             self._text("fixes"),
             None if switches else self._expectation(values, scope),
         )
+
+    def _plans(
+        self,
+        values: Mapping[str, Scalar],
+        scope: Scope,
+        ranks: int,
+        kernels: Mapping[str, Kernel],
+        groups: Mapping[str, tuple[int, ...]],
+    ) -> tuple[RankPlan, ...]:
+        """What every rank does: written as programs, or by a protocol of the library."""
+        protocol = self._section("protocol", None)
+        if protocol is not None:
+            build = PROTOCOLS[protocol.choice(tuple(PROTOCOLS))]
+            try:
+                return build(values)
+            except ValueError as error:
+                raise protocol.error(str(error)) from None
+        sections = {
+            key: section
+            for key in ("roles", "programs", "threads", "streams", "initial")
+            if (section := self._section(key, scope)) is not None
+        }
+        return read_plans(sections, ranks, kernels, groups)
+
+    def setting(self, text: str) -> tuple[str, Scalar]:
+        """`name=value` as name and value; the text itself for a parameter that is a string."""
+        name, value = parse_setting(text)
+        parameter = self.parameters.get(name)
+        if (
+            parameter is None
+            or parameter.type != "string"
+            or (value is None and parameter.optional)
+        ):
+            return name, value
+        return name, text.partition("=")[2]
 
     def derived(self, settings: Settings | None = None) -> dict[str, object]:
         """What the section `derived` computes from the parameters."""
@@ -297,8 +330,8 @@ def _read(path: Path, file: str, users: tuple[Path, ...]) -> VectorFile:
             base.parameters, parameters, inherited.get("parameters"), written.get("parameters")
         )
         origins.setdefault("parameters", file)
-    if "programs" not in document:
-        raise top.error("has no 'programs'; expected them here or in a base")
+    if ("programs" in document) == ("protocol" in document):
+        raise top.error("expected 'programs' or 'protocol', here or in a base, and not both")
     if "machine" not in parameters:
         parameters = {"machine": machine_parameter(file), **parameters}
     name = parts["name"].name()

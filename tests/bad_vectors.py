@@ -67,7 +67,12 @@ SECTIONS = [
     ("schema", "eplb-vector/2", "/schema: got 'eplb-vector/2'; expected one of eplb-vector/1"),
     ("name", DELETE, "/: has no 'name'; required: schema, name, about"),
     ("name", "a b", "/name: got 'a b'; expected a name"),
-    ("programs", DELETE, "/: has no 'programs'; expected them here or in a base"),
+    ("programs", DELETE, "/: expected 'programs' or 'protocol', here or in a base"),
+    (
+        "protocol",
+        "async_eplb",
+        "/: expected 'programs' or 'protocol', here or in a base, and not both",
+    ),
     ("source", "x", "/source: got 'x'; expected a list"),
     ("parameters/ranks", 0, "/parameters/ranks: got 0; expected an integer from 1 to 1024"),
     ("parameters/ranks", 1025, "/parameters/ranks: got 1025; expected an integer from 1 to 1024"),

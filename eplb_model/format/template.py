@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from eplb_model import formulas
 from eplb_model.format.document import JsonPath, VectorError, describe, listing
+from eplb_model.protocols.environment import cap_in_force
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = ("by", "fn")  # an object with such a key is not an object with a member of that name
@@ -27,9 +28,9 @@ Function = Callable[..., object]
 
 FUNCTIONS: Mapping[str, Function] = {
     name: function
-    for name, function in sorted(vars(formulas).items())
+    for name, function in sorted({**vars(formulas), "cap_in_force": cap_in_force}.items())
     if inspect.isfunction(function)
-    and function.__module__ == formulas.__name__
+    and function.__module__ in (formulas.__name__, cap_in_force.__module__)
     and not name.startswith("_")
 }
 

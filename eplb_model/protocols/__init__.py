@@ -1,0 +1,1 @@
+"""EPLB as vLLM runs it, the version a parameter: what its processes decide and do."""

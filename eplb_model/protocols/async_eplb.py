@@ -1,0 +1,114 @@
+"""Async EPLB: one rearrangement, a main thread and a worker per rank, as programs.
+
+Rules:
+- Version, communicator and faults are parameters of one text, split by thread, not by version.
+- The plan is the real one, computed from the old and the new map; see `communicators/plan.py`.
+- Ranks may be made to compute different plans, as they do when one reads a load that is not ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from eplb_model.communicators import pynccl, torch_gloo, torch_nccl
+from eplb_model.communicators.plan import Plan, Share, joined, plan, plans_of
+from eplb_model.protocols.main_thread import main_thread
+from eplb_model.protocols.settings import Settings, weights
+from eplb_model.protocols.worker_thread import worker_thread
+from eplb_model.scenario import RankPlan, Statement, ThreadPlan
+from eplb_model.world import Stream
+
+Lowering: TypeAlias = Callable[[Share, str], Iterator[Statement]]
+
+COMMUNICATORS: Mapping[str, Lowering] = {
+    "torch_gloo": torch_gloo.transfer,
+    "torch_nccl": torch_nccl.transfer,
+    "pynccl": pynccl.transfer,
+}
+REFUSED = {"0.33": ("torch_nccl", "pynccl")}  # vllm#44978
+ROWS = 2  # of a rank
+
+INITIAL: Mapping[str, Any] = {"pending": None, "rebalanced": 0}
+
+
+def async_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
+    """The plan of every rank, from the parameters of the vector.
+
+    Raises
+    ------
+    ValueError
+        For a communicator that the version refuses.
+    """
+    settings = _settings(values)
+    streams = tuple(map(Stream, ("compute", "side", "internal", "unordered")))
+    return tuple(
+        RankPlan(
+            (
+                ThreadPlan("main", main_thread(settings)),
+                ThreadPlan("worker", worker_thread(settings, rank)),
+            ),
+            streams,
+            INITIAL,
+        )
+        for rank in range(settings.ranks)
+    )
+
+
+def maps(moved: str, ranks: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The old and the new map of a layer, for a rearrangement of some kind.
+
+    >>> maps("swap", 2)
+    ((0, 1, 2, 3), (0, 3, 2, 1))
+    """
+    old = tuple(range(ROWS * ranks))
+    last = [ROWS * rank + ROWS - 1 for rank in range(ranks)]
+    new = list(old)
+    for rank, row in enumerate(last):
+        match moved:
+            case "swap":  # every rank gets the last expert of the next one
+                new[row] = last[(rank + 1) % ranks]
+            case "spread":  # expert 0 is popular and gets a copy everywhere
+                new[row] = 0
+            case "local":  # experts change places within their rank
+                new[row - 1], new[row] = old[row], old[row - 1]
+            case _:
+                raise ValueError(f"moved: got {moved!r}; expected swap, spread or local")
+    return old, tuple(new)
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    version, communicator = values["version"], values["communicator"]
+    if communicator in REFUSED.get(version, ()) and not values["unchecked"]:
+        raise ValueError(
+            f"version {version} refuses async EPLB with communicator {communicator} "
+            "(vllm#44978); set unchecked=true to see why"
+        )
+    shares = _plan(values).shares
+    lowered = COMMUNICATORS[communicator]
+
+    def transfer(rank: int, layer: int) -> Iterator[Statement]:
+        return lowered(shares[rank], weights(layer))
+
+    return Settings(
+        version=version,
+        ranks=values["ranks"],
+        layers=values["layers"],
+        transfer=transfer,
+        commit_blocks=values["commit_blocks"],
+        record_first=values["record_first"],
+        synchronises=values["synchronises"],
+        waits_consumed=values["waits_consumed"],
+        dies=values["dies"],
+        raises=values["raises"],
+    )
+
+
+def _plan(values: Mapping[str, Any]) -> Plan:
+    """What every rank does; with `diverges` the last rank saw another load and moves nothing."""
+    ranks: int = values["ranks"]
+    old, new = maps(values["moved"], ranks)
+    if not values["diverges"]:
+        return plan(old, new, ranks)
+    views = {rank: (old, old if rank == ranks - 1 else new) for rank in range(ranks)}
+    return joined(plans_of(views))

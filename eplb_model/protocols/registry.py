@@ -1,0 +1,13 @@
+"""Protocols that a vector may name instead of writing programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from eplb_model.protocols.async_eplb import async_eplb
+from eplb_model.scenario import RankPlan
+
+PROTOCOLS: Mapping[str, Callable[[Mapping[str, Any]], tuple[RankPlan, ...]]] = {
+    "async_eplb": async_eplb,
+}
