@@ -20,6 +20,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from eplb_model.bugs import bugs, bugs_table
 from eplb_model.check import Search, check, finding_at, machines
 from eplb_model.conform import Conformance, predictions
 from eplb_model.format.machines import load_machine
@@ -30,7 +31,8 @@ from eplb_model.render.text import circle_text, report_text, verdict_line, waiti
 from eplb_model.scenario import Scenario
 from eplb_model.tables import read_table, tables
 from eplb_model.trace import ScheduleError, parse_schedule, replay
-from eplb_model.vector import VectorError, catalogue, load, parse_setting
+from eplb_model.vector import VectorError, catalogue, load
+from eplb_model.without import WhereError, compare
 from eplb_model.words import scenario_text
 
 BAD_INPUT, OUR_ERROR, INTERRUPTED = 2, 5, 130
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.command(options)
         sys.stdout.flush()
-    except (VectorError, ScheduleError, UsageError) as error:
+    except (VectorError, ScheduleError, UsageError, WhereError) as error:
         print(f"eplb-model: {error}", file=sys.stderr)
         return BAD_INPUT
     except BrokenPipeError:
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    scenario = _scenario(options, _settings(options.set))
+    scenario = _scenario(options, options.set)
     search, interrupted = _search(options)
     report = check(scenario, search)
     _progress("")
@@ -78,13 +80,31 @@ def _check(options: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted() else report.exit_code
 
 
+def _without(options: argparse.Namespace) -> int:
+    scenario = _scenario(options, options.set)
+    search, interrupted = _search(options)
+    comparison = compare(scenario, options.op, search)
+    present, absent = comparison.present, comparison.absent
+    if options.json:
+        both = {"with": report_document(present), "without": report_document(absent)}
+        head = {"schema": "eplb-without/1", "op": options.op, "removed": comparison.removed}
+        _print_json({**head, "needed": comparison.needed, **both})
+    else:
+        print(f"with {options.op}: {verdict_line(present).partition(': ')[2]}")
+        print(f"without it: {verdict_line(absent).partition(': ')[2]}")
+        verdict = "needed" if comparison.needed else "not shown to be needed"
+        print(f"It is {verdict} (taken out {comparison.removed} times).\n")
+        print(report_text(absent))
+    return INTERRUPTED if interrupted() else absent.exit_code
+
+
 def _show(options: argparse.Namespace) -> int:
-    print(scenario_text(_scenario(options, _settings(options.set))))
+    print(scenario_text(_scenario(options, options.set)))
     return 0
 
 
 def _replay(options: argparse.Namespace) -> int:
-    scenario = _scenario(options, _settings(options.set))
+    scenario = _scenario(options, options.set)
     world = scenario.on(next(machines(scenario))).world
     trace = replay(world, parse_schedule(world, options.schedule))
     finding = finding_at(trace.last, trace.schedule)
@@ -108,6 +128,8 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
+    if options.bugs:
+        return _list_bugs(options)
     vectors = [vector.document for vector in catalogue()]
     if options.json:
         rows = [
@@ -125,15 +147,24 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
+def _list_bugs(options: argparse.Namespace) -> int:
+    pairs = bugs(catalogue())
+    if options.json:
+        _print_json({"schema": "eplb-list/1", "bugs": [pair.document() for pair in pairs]})
+    else:
+        print(bugs_table(pairs), end="")
+    return 0
+
+
 def _sweep(options: argparse.Namespace) -> int:
-    fixed = _settings(options.set)
     varied = [_range(text) for text in options.vary]
     names = [name for name, _ in varied]
     search, interrupted = _search(options)
     verdicts: Counter[str] = Counter()
     for chosen in product(*(values for _, values in varied)):
         point = dict(zip(names, chosen, strict=True))
-        report = check(_scenario(options, {**fixed, **point}), search)
+        words = [f"{name}={value}" for name, value in point.items()]
+        report = check(_scenario(options, [*options.set, *words]), search)
         verdicts[report.verdict] += 1
         _print_point(options, point, report)
         if interrupted():
@@ -193,6 +224,7 @@ def _conform_document(done: Conformance, names: list[str]) -> dict[str, Any]:
 
 COMMANDS: Mapping[str, Command] = {
     "check": _check,
+    "without": _without,
     "show": _show,
     "replay": _replay,
     "sweep": _sweep,
@@ -204,21 +236,16 @@ COMMANDS: Mapping[str, Command] = {
 # --- what the options mean -------------------------------------------------------------------
 
 
-def _scenario(options: argparse.Namespace, settings: Mapping[str, Any]) -> Scenario:
-    named = dict(settings)
+def _scenario(options: argparse.Namespace, settings: Sequence[str]) -> Scenario:
+    """The scenario of a vector under `name=value` texts; a later one wins."""
+    for text in settings:
+        _pair(text, "--set")
+    vector = load(options.vector)
+    named = dict(vector.setting(text) for text in settings)
     if options.machine:
         named["machine"] = options.machine
     switches = dict(_pair(text, "--switch") for text in options.switch)
-    return load(options.vector).scenario(named, switches)
-
-
-def _settings(texts: Sequence[str]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for text in texts:
-        _pair(text, "--set")
-        name, value = parse_setting(text)
-        settings[name] = value
-    return settings
+    return vector.scenario(named, switches)
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
@@ -228,12 +255,12 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     return name, value
 
 
-def _range(text: str) -> tuple[str, list[Any]]:
-    """`k=a..b[,step]` or `k=x,y,z`."""
+def _range(text: str) -> tuple[str, list[str]]:
+    """`k=a..b[,step]` or `k=x,y,z`: the name and the values as they would be written."""
     name, values = _pair(text, "--vary")
     first, dots, rest = values.partition("..")
     if not dots:
-        return name, [parse_setting(f"{name}={value}")[1] for value in values.split(",")]
+        return name, values.split(",")
     last, _, step = rest.partition(",")
     try:
         low, high, by = int(first), int(last), int(step or 1)
@@ -241,7 +268,7 @@ def _range(text: str) -> tuple[str, list[Any]]:
         raise UsageError(f"--vary {text!r}: expected k=a..b, k=a..b,step or k=x,y,z") from None
     if by <= 0 or high < low:
         raise UsageError(f"--vary {text!r}: an empty range")
-    return name, list(range(low, high + 1, by))
+    return name, [str(value) for value in range(low, high + 1, by)]
 
 
 def _search(options: argparse.Namespace) -> tuple[Search, Callable[[], bool]]:

@@ -35,6 +35,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     searching = _searching()
     for name, parents, text in (
         ("check", [named, searching], "explore every schedule; say what goes wrong"),
+        ("without", [named, searching], "check without one operation: is it needed?"),
         ("show", [named], "print a vector in words"),
         ("replay", [named], "follow a schedule step by step"),
         ("sweep", [named, searching], "check a range of parameters"),
@@ -45,8 +46,17 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         sub.set_defaults(command=commands[name])
         if name != "show":
             sub.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        if name == "without":
+            sub.add_argument(
+                "--op",
+                required=True,
+                metavar="THREAD: OPERATION",
+                help="as `show` prints it: 'worker: stream_synchronize side'",
+            )
         if name == "replay":
             sub.add_argument("--schedule", required=True, help='"0.main 1.side:3 ..."')
+        if name == "list":
+            sub.add_argument("--bugs", action="store_true", help="bugs with their fixed twins")
         if name == "sweep":
             sub.add_argument(
                 "--vary",

@@ -110,7 +110,8 @@ def test_a_vector_says_where_it_is_from_and_counts_its_states(vector):
     assert vector.path.stem == vector.name
     assert vector.document["source"]
     assert all("settled" in expect.states for _, expect in vector.cases())
-    assert "plain" in vector.cases()[0][1].states
+    counted = vector.cases()[0][1].states
+    assert "plain" in counted or counted["settled"] > MANY
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=[twin.name for twin in TWINS])
