@@ -21,13 +21,14 @@ from eplb_model.explore.shorten import shorten
 from eplb_model.explore.stall import find_stall, has_fair_loop
 from eplb_model.explore.walk import Walk, pct, uniform, walk
 from eplb_model.formulas import channels_of_grid
+from eplb_model.happens_before import races
 from eplb_model.machine import Machine
 from eplb_model.outcome import Action, Finding, Report, Serialised, Verdict, When
 from eplb_model.properties import violation
 from eplb_model.scenario import Scenario
 from eplb_model.state import State
 from eplb_model.step import enabled
-from eplb_model.trace import replay
+from eplb_model.trace import Trace, replay
 from eplb_model.wait_for import circle, stuck_set, waiting
 from eplb_model.words import kernel_text
 
@@ -294,15 +295,26 @@ def _end_of(run: Walk) -> str:
 
 def finding_at(state: State, schedule: tuple[Action, ...]) -> Finding | None:
     """What a state shows, and how it was reached: a broken property, or nobody able to move."""
-    steps = replay(state.world, schedule).steps()
+    trace = replay(state.world, schedule)
+    steps = trace.steps()
     broken = violation(state)
     if broken is not None:
-        return Finding(broken.verdict, broken.message, schedule, steps)
+        details = _unordered(trace) if broken.verdict == "race" else ()
+        return Finding(broken.verdict, broken.message, schedule, steps, details=details)
     if enabled(state) or not state.unfinished():
         return None
     waits = waiting(state)
     ring = circle(waits, stuck_set(state))
     return Finding("deadlock", "nobody can move", schedule, steps, waits, ring)
+
+
+def _unordered(trace: Trace) -> tuple[str, ...]:
+    """What orders the accesses of a run's last race with the rest, and what would order them."""
+    found = races(trace)
+    if not found:
+        return ()
+    last = found[-1]
+    return (*map(str, last.seen), last.missing)
 
 
 def assumptions(scenario: Scenario) -> tuple[str, ...]:

@@ -109,6 +109,7 @@ class Finding:
     waiting: tuple[Waiting, ...] = ()
     circle: tuple[Actor, ...] = ()
     loop: tuple[Action, ...] = ()  # for a stall: what goes on for ever
+    details: tuple[str, ...] = ()  # for a race: what each side has seen, and the missing edge
 
 
 @dataclass(frozen=True, slots=True)

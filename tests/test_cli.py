@@ -7,10 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
+import jsonschema
 import pytest
 
 from eplb_model.cli import main
+from eplb_model.schema import schema
 from eplb_model.step import step
 
 FLAGSHIP = "coop_vs_nccl_opposite_order"
@@ -203,3 +206,20 @@ def test_the_same_question_gives_the_same_bytes_whatever_the_hash_seed():
         outputs.add(done.stdout)
 
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize(
+    "vector", [FLAGSHIP, "coop_vs_nccl_capped", "event_wait_before_record", "worker_dies_silently"]
+)
+def test_a_report_fits_its_schema_and_has_no_key_that_it_does_not_name(vector, capsys):
+    _, report = _json(capsys, "check", vector)
+    described: Any = schema("eplb-report/1")
+
+    jsonschema.validate(report, described)
+    assert set(report) <= set(described["properties"])
+
+
+def test_a_race_says_which_edge_is_missing(capsys):
+    _, report = _json(capsys, "check", "event_wait_before_record")
+
+    assert report["details"][-1].startswith("nothing makes 0.compute wait for 0.side")

@@ -15,6 +15,7 @@ def report_document(report: Report) -> dict[str, Any]:
     return {
         **report_summary(report),
         "message": finding.message if finding else None,
+        "details": list(finding.details) if finding else [],
         "schedule": [str(action) for action in finding.schedule] if finding else [],
         "loop": [str(action) for action in finding.loop] if finding else [],
     }

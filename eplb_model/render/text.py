@@ -109,6 +109,10 @@ def _finding_blocks(finding: Finding) -> list[str]:
     if finding.steps:
         count = "one step" if len(finding.steps) == 1 else f"{len(finding.steps)} steps"
         blocks.append(f"How to get there ({count}):\n{steps_text(finding)}")
+    if finding.details:
+        told = (textwrap.wrap(each, WIDTH - 2, subsequent_indent="  ") for each in finding.details)
+        lines = "\n".join(f"  {line}" for lines in told for line in lines)
+        blocks.append(f"What orders them with the rest, and what is missing:\n{lines}")
     if finding.verdict == "stall":
         loop = textwrap.fill(circle_text(a.actor for a in finding.loop), WIDTH - 2)
         blocks.append(f"{finding.message}.\nWhat goes on:\n{textwrap.indent(loop, '  ')}")

@@ -1,0 +1,6 @@
+"""What happens before what in one run, and the accesses that nothing orders."""
+
+from eplb_model.happens_before.history import Access, accesses
+from eplb_model.happens_before.race import Race, Seen, races
+
+__all__ = ["Access", "Race", "Seen", "accesses", "races"]
