@@ -93,7 +93,7 @@ def _without(options: argparse.Namespace) -> int:
         print(f"with {options.op}: {verdict_line(present).partition(': ')[2]}")
         print(f"without it: {verdict_line(absent).partition(': ')[2]}")
         verdict = "needed" if comparison.needed else "not shown to be needed"
-        print(f"It is {verdict} (taken out {comparison.removed} times).\n")
+        print(f"It is {verdict} (taken out in {comparison.removed} places).\n")
         print(report_text(absent))
     return INTERRUPTED if interrupted() else absent.exit_code
 

@@ -23,6 +23,7 @@ def test_a_worker_that_dies_stalls_the_other_one_while_the_main_threads_go_on(ve
     assert (report.verdict, report.when) == ("stall", "every")
     assert report.finding is not None
     assert "0.worker" in {str(each.actor) for each in report.finding.waiting}
+    assert "1.worker, which could have, has ended (dies here)" in report.finding.waiting[0].why
     assert {"0.main", "1.main"} <= {str(action.actor) for action in report.finding.loop}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from eplb_model.ops.expression import Expression
-from eplb_model.ops.kernel import who_may
+from eplb_model.ops.kernel import too_late, who_may
 from eplb_model.ops.registry import GroupName, HostStep, NewVariable, operation
 from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import Answer, Failure, Post, State, put
@@ -41,7 +41,8 @@ class _Collective(HostStep):
             absent = [rank for rank, mine in zip(members, posts, strict=True) if not mine]
             clauses = tuple(who_may(state, r, ("collective", self.group)) for r in absent)
             names = ", ".join(f"rank {rank}" for rank in absent)
-            return f"{self.kind} on group {self.group}: waits for {names}", clauses
+            late = "".join(too_late(state, r, ("collective", self.group)) for r in absent)
+            return f"{self.kind} on group {self.group}: waits for {names}{late}", clauses
 
         return Wait(explain)
 

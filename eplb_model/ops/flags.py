@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from eplb_model.ops.kernel import who_may
+from eplb_model.ops.kernel import too_late, who_may
 from eplb_model.ops.registry import FlagName, HostStep, NewVariable, operation
 from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import State
@@ -93,5 +93,6 @@ class IsSet(HostStep):
 def waits_for_flag(state: State, rank: int, flag: str) -> tuple[str, Clauses]:
     """The explanation of a wait for a flag that may be set under this name."""
     setters = who_may(state, rank, ("flag", flag))
-    nobody = "" if setters else ", which nobody is left to set"
+    late = too_late(state, rank, ("flag", flag))
+    nobody = "" if setters else f", which nobody is left to set{late}"
     return f"waits until {flag} is set{nobody}", (setters,)

@@ -120,6 +120,18 @@ def who_may(state: State, rank: int, offer: Offer) -> tuple[Actor, ...]:
     return tuple(sorted(found))
 
 
+def too_late(state: State, rank: int, offer: Offer) -> str:
+    """The threads that could have brought something about, had they not ended early; or nothing."""
+    offers = state.world.reachable_offers
+    ended = [
+        f"{actor}, which could have, has ended ({thread.failure.text})"
+        for actor in state.world.threads_of(rank)
+        if (thread := state.threads[actor.slot]).failure is not None
+        and offer in offers[actor.slot][thread.pc]
+    ]
+    return "".join(f"; {each}" for each in ended)
+
+
 def _find(state: State, rank: int, kernel: str, number: int) -> Run | None:
     for run in state.devices[rank].arrived:
         head = state.head(state.world.streams[run.stream])

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from eplb_model.ops.expression import Expression
-from eplb_model.ops.kernel import who_may
+from eplb_model.ops.kernel import too_late, who_may
 from eplb_model.ops.registry import GroupName, HostStep, NewVariable, operation
 from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import Failure, Request, State
@@ -96,9 +96,10 @@ class WaitRequests(HostStep):
             return None
 
         def explain() -> tuple[str, Clauses]:
-            whats = [_what(request) for request in mine]
-            clauses = tuple(_counterparts(state, request) for request in mine)
-            return f"its requests are open: {', '.join(whats)}", clauses
+            whats = ", ".join(_what(request) for request in mine)
+            clauses = tuple(who_may(state, *_counterpart(request)) for request in mine)
+            late = dict.fromkeys(too_late(state, *_counterpart(request)) for request in mine)
+            return f"its requests are open: {whats}{''.join(late)}", clauses
 
         return Wait(explain)
 
@@ -137,8 +138,8 @@ def _what(request: Request) -> str:
     return f"a receive from rank {request.source}"
 
 
-def _counterparts(state: State, request: Request) -> tuple[Actor, ...]:
-    """The threads that may still post what meets a request."""
+def _counterpart(request: Request) -> tuple[int, Offer]:
+    """Where, and by what, a request is met."""
     if request.is_send:
-        return who_may(state, request.target, ("irecv", request.group))
-    return who_may(state, request.source, ("isend", request.group))
+        return request.target, ("irecv", request.group)
+    return request.source, ("isend", request.group)
