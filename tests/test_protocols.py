@@ -43,6 +43,15 @@ def test_ranks_with_different_plans_stop_their_workers():
     assert "a send to rank 1" in report.finding.waiting[0].why
 
 
+def test_rows_that_are_not_committed_are_noticed_at_the_end(monkeypatch):
+    monkeypatch.setattr("eplb_model.protocols.async_eplb.committed", lambda share, layer: iter(()))
+    report = _check()
+
+    assert report.verdict == "violation"
+    assert report.finding is not None
+    assert "assertion failed: held_0_1 == 3" in report.finding.message
+
+
 def test_version_0_33_refuses_nccl_and_says_how_to_ask_all_the_same():
     with pytest.raises(VectorError, match=r"vllm#44978.*unchecked=true"):
         ASYNC.scenario({"version": "0.33", "communicator": "torch_nccl"})

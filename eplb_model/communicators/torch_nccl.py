@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from eplb_model.communicators.local_moves import local_moves
+from eplb_model.communicators.names import weights
 from eplb_model.communicators.plan import Share
 from eplb_model.ops.events import RecordEvent, StreamWaitEvent
 from eplb_model.ops.launch import Launch
 from eplb_model.scenario import Statement
 
 
-def transfer(share: Share, weights: str) -> Iterator[Statement]:
-    """The statements of one rank for one layer; `weights` is the buffer that holds the layer."""
-    yield from local_moves(share, weights)
+def transfer(share: Share, layer: int) -> Iterator[Statement]:
+    """The statements of one rank for one layer."""
+    yield from local_moves(share, layer)
     if not (share.sends or share.receives):
         return
     yield RecordEvent("before_exchange", "side")
     yield StreamWaitEvent("internal", "before_exchange")
-    yield Launch("exchange", "internal", reads=(weights,), writes=("buffer",))
+    yield Launch("exchange", "internal", reads=(weights(layer),), writes=("buffer",))
     yield RecordEvent("after_exchange", "internal")
     yield StreamWaitEvent("side", "after_exchange")

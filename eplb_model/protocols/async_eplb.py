@@ -4,6 +4,7 @@ Rules:
 - Version, communicator and faults are parameters of one text, split by thread, not by version.
 - The plan is the real one, computed from the old and the new map; see `communicators/plan.py`.
 - Ranks may be made to compute different plans, as they do when one reads a load that is not ready.
+- Where the communicator carries tags, every rank asserts at the end that it holds the new map.
 """
 
 from __future__ import annotations
@@ -12,24 +13,27 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from eplb_model.communicators import pynccl, torch_gloo, torch_nccl
+from eplb_model.communicators.local_moves import committed
+from eplb_model.communicators.names import held
 from eplb_model.communicators.plan import Plan, Share, joined, plan, plans_of
+from eplb_model.ops.expression import Condition, Value, Variable
+from eplb_model.ops.variables import Assert
 from eplb_model.protocols.main_thread import main_thread
-from eplb_model.protocols.settings import Settings, weights
+from eplb_model.protocols.settings import Settings
 from eplb_model.protocols.worker_thread import worker_thread
 from eplb_model.scenario import RankPlan, Statement, ThreadPlan
 from eplb_model.world import Stream
 
-Lowering: TypeAlias = Callable[[Share, str], Iterator[Statement]]
+Lowering: TypeAlias = Callable[[Share, int], Iterator[Statement]]
 
 COMMUNICATORS: Mapping[str, Lowering] = {
     "torch_gloo": torch_gloo.transfer,
     "torch_nccl": torch_nccl.transfer,
     "pynccl": pynccl.transfer,
 }
+CARRIES_TAGS = ("torch_gloo",)  # the contents of a kernel's rows are not modelled
 REFUSED = {"0.33": ("torch_nccl", "pynccl")}  # vllm#44978
 ROWS = 2  # of a rank
-
-INITIAL: Mapping[str, Any] = {"pending": None, "rebalanced": 0}
 
 
 def async_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
@@ -41,18 +45,23 @@ def async_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
         For a communicator that the version refuses.
     """
     settings = _settings(values)
+    old, new = maps(values["moved"], settings.ranks)
     streams = tuple(map(Stream, ("compute", "side", "internal", "unordered")))
-    return tuple(
-        RankPlan(
-            (
-                ThreadPlan("main", main_thread(settings)),
-                ThreadPlan("worker", worker_thread(settings, rank)),
-            ),
-            streams,
-            INITIAL,
+    tagged = values["communicator"] in CARRIES_TAGS
+    plans = []
+    for rank in range(settings.ranks):
+        rows = range(ROWS * rank, ROWS * rank + ROWS)
+        places = [(layer, row) for layer in range(settings.layers) for row in range(ROWS)]
+        before = {held(layer, row): old[rows[row]] for layer, row in places}
+        after = tuple(
+            Assert(Condition(Variable(held(layer, row)), "==", Value(new[rows[row]])))
+            for layer, row in places
         )
-        for rank in range(settings.ranks)
-    )
+        main = main_thread(settings, rank, after if tagged else ())
+        threads = (ThreadPlan("main", main), ThreadPlan("worker", worker_thread(settings, rank)))
+        state = {"pending": None, "rebalanced": 0, **(before if tagged else {})}
+        plans.append(RankPlan(threads, streams, state))
+    return tuple(plans)
 
 
 def maps(moved: str, ranks: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -88,13 +97,17 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     lowered = COMMUNICATORS[communicator]
 
     def transfer(rank: int, layer: int) -> Iterator[Statement]:
-        return lowered(shares[rank], weights(layer))
+        return lowered(shares[rank], layer)
+
+    def commit(rank: int, layer: int) -> Iterator[Statement]:
+        return committed(shares[rank], layer) if communicator in CARRIES_TAGS else iter(())
 
     return Settings(
         version=version,
         ranks=values["ranks"],
         layers=values["layers"],
         transfer=transfer,
+        commit=commit,
         commit_blocks=values["commit_blocks"],
         record_first=values["record_first"],
         synchronises=values["synchronises"],

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from eplb_model.communicators.names import weights
 from eplb_model.ops.collectives import AllReduce
 from eplb_model.ops.copies import Copy
 from eplb_model.ops.expression import Condition, Value, Variable
@@ -19,35 +20,39 @@ from eplb_model.ops.launch import Launch
 from eplb_model.ops.synchronize import StreamSynchronize
 from eplb_model.ops.two_thread_event import CpuGpuEventRecord
 from eplb_model.ops.variables import Put, Test
-from eplb_model.protocols.settings import Settings, consumed, weights
+from eplb_model.protocols.settings import Settings, consumed
 from eplb_model.scenario import Forever, If, Statement
 
 
-def main_thread(settings: Settings) -> tuple[Statement, ...]:
-    """What the main thread does from one rearrangement until the cycle is off."""
+def main_thread(
+    settings: Settings, rank: int, at_the_end: tuple[Statement, ...]
+) -> tuple[Statement, ...]:
+    """What the main thread of a rank does from one rearrangement until the cycle is off."""
     return (
         Copy("d2d", "compute", writes=("load",)),
         Put("rebalanced", Value(1)),
         CpuGpuEventRecord("rearrange", "compute"),
-        Forever(tuple(_step(settings)), Condition(Variable("rebalanced"), "==", Value(1))),
+        Forever(tuple(_step(settings, rank)), Condition(Variable("rebalanced"), "==", Value(1))),
+        *at_the_end,
     )
 
 
-def _step(settings: Settings) -> Iterator[Statement]:
+def _step(settings: Settings, rank: int) -> Iterator[Statement]:
     everything = tuple(weights(layer) for layer in range(settings.layers))
     yield Launch("moe", "compute", reads=everything)
     yield StreamSynchronize("compute")
     yield Test(Condition(Variable("pending"), "!=", Value(None)), "ready")
     yield AllReduce("ep_cpu", Variable("ready"), "votes")
     moves = tuple(
-        If(Condition(Variable("pending"), "==", Value(layer)), tuple(_move(settings, layer)))
+        If(Condition(Variable("pending"), "==", Value(layer)), tuple(_move(settings, rank, layer)))
         for layer in reversed(range(settings.layers))
     )
     yield If(Condition(Variable("votes"), "==", Value(settings.ranks)), moves)
 
 
-def _move(settings: Settings, layer: int) -> Iterator[Statement]:
+def _move(settings: Settings, rank: int, layer: int) -> Iterator[Statement]:
     yield Copy("d2d", "compute", reads=("buffer",), writes=(weights(layer),))
+    yield from settings.commit(rank, layer)
     yield Copy("h2d", "compute", "pageable", settings.commit_blocks, (), ("map",))
     if layer == settings.layers - 1:
         yield Put("rebalanced", Value(0))

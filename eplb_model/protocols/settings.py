@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 from eplb_model.scenario import Statement
 
 Version = Literal["0.20", "0.33"]
-# What a communicator makes of the transfers of one rank for one layer.
-Transfer: TypeAlias = Callable[[int, int], Iterator[Statement]]
+# Statements of a rank for a layer: its transfers, or what committing them does to the tags.
+OfLayer: TypeAlias = Callable[[int, int], Iterator[Statement]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class Settings:
     version: Version
     ranks: int
     layers: int
-    transfer: Transfer
+    transfer: OfLayer
+    commit: OfLayer
     commit_blocks: bool = True  # V5 copies from pageable memory and waits
     record_first: bool = False  # V9 before V8: the known wrong order
     synchronises: bool = True  # W8
@@ -32,8 +33,3 @@ class Settings:
 def consumed(layer: int) -> str:
     """The event that says that a layer has been taken out of the buffer: a fresh one per layer."""
     return f"consumed_{layer}"
-
-
-def weights(layer: int) -> str:
-    """The live weights of a layer."""
-    return f"weights_{layer}"
