@@ -13,13 +13,14 @@ MODEL   := $(BIN)/eplb-model
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
            PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt
 
-.PHONY: help venv hang test test-all lint clean
+.PHONY: help venv hang test test-all bench lint clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make hang      sets up the model, shows the hang, its cure, and the measured tables'
 	@echo 'make test      sets up the tools, then lint, types, import contracts and the fast tests'
 	@echo 'make test-all  the same with the slow tests and 20 times as many generated examples'
+	@echo 'make bench     what the plain search costs for every vector'
 	@echo 'make lint      ruff, mypy and the import contracts'
 	@echo 'make venv      the virtual environment with the runtime dependencies ($(VENV))'
 	@echo 'make clean     removes what these commands made'
@@ -62,6 +63,9 @@ test: lint
 
 test-all: lint
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 -m 'slow or not slow'
+
+bench: $(RUNTIME)
+	@PYTHONPATH=. $(BIN)/python tests/bench/plain_search.py
 
 clean:
 	test ! -f $(VENV)/pyvenv.cfg || rm -rf $(VENV)
