@@ -24,9 +24,33 @@ from eplb_model.world import Offer
 PeerIs = Literal["group", "global"]
 
 
+class _Posts(HostStep):
+    """Post a request to a peer and go on."""
+
+    __slots__ = ()
+    group: str
+    peer: int
+    peer_is: PeerIs
+
+    def offers(self) -> tuple[Offer, ...]:
+        return ((self.kind, self.group),)
+
+    def guard(self, state: State, me: Actor) -> Wait | None:
+        return None
+
+    def effect(self, state: State, me: Actor) -> State:
+        peer = _peer(state, me, self.group, self.peer, self.peer_is)
+        if isinstance(peer, Failure):
+            return state.fail(me, peer)
+        return _post(state, self.request(state, me, peer)).advance(me)
+
+    def request(self, state: State, me: Actor, peer: int) -> Request:
+        raise NotImplementedError
+
+
 @operation
 @dataclass(frozen=True, slots=True)
-class Isend(HostStep):
+class Isend(_Posts):
     """Host: post the send of a value to a peer.
 
     specs/semantics.md#isend
@@ -38,23 +62,14 @@ class Isend(HostStep):
     value: Expression
     peer_is: PeerIs = "group"
 
-    def offers(self) -> tuple[Offer, ...]:
-        return (("isend", self.group),)
-
-    def guard(self, state: State, me: Actor) -> Wait | None:
-        return None
-
-    def effect(self, state: State, me: Actor) -> State:
-        peer = _peer(state, me, self.group, self.peer, self.peer_is)
-        if isinstance(peer, Failure):
-            return state.fail(me, peer)
+    def request(self, state: State, me: Actor, peer: int) -> Request:
         value = self.value.of(state, me)
-        return _post(state, Request(self.group, me.rank, peer, me.slot, True, value)).advance(me)
+        return Request(self.group, me.rank, peer, me.slot, True, value)
 
 
 @operation
 @dataclass(frozen=True, slots=True)
-class Irecv(HostStep):
+class Irecv(_Posts):
     """Host: post a receive from a peer into a variable.
 
     specs/semantics.md#irecv
@@ -66,18 +81,8 @@ class Irecv(HostStep):
     into: NewVariable
     peer_is: PeerIs = "group"
 
-    def offers(self) -> tuple[Offer, ...]:
-        return (("irecv", self.group),)
-
-    def guard(self, state: State, me: Actor) -> Wait | None:
-        return None
-
-    def effect(self, state: State, me: Actor) -> State:
-        peer = _peer(state, me, self.group, self.peer, self.peer_is)
-        if isinstance(peer, Failure):
-            return state.fail(me, peer)
-        request = Request(self.group, peer, me.rank, me.slot, False, self.into)
-        return _post(state, request).advance(me)
+    def request(self, state: State, me: Actor, peer: int) -> Request:
+        return Request(self.group, peer, me.rank, me.slot, False, self.into)
 
 
 @operation
