@@ -243,9 +243,13 @@ class World:
         """Kernels whose launches are numbered: they meet, are met, or are awaited."""
         names = {k.meets.kernel for k in self.kernels.values() if k.meets}
         names |= {k.name for k in self.kernels.values() if k.meets}
-        for program in self.programs:
-            names |= {name for op in program.code for what, name in op.offers() if what == "await"}
-        return frozenset(names)
+        return frozenset(names) | self.awaited
+
+    @cached_property
+    def awaited(self) -> frozenset[str]:
+        """Kernels of which some thread waits for the n-th launch: their numbers stay."""
+        operations = [op for program in self.programs for op in program.code]
+        return frozenset(name for op in operations for what, name in op.offers() if what == "await")
 
     @cached_property
     def names_buffers(self) -> bool:

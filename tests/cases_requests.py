@@ -1,9 +1,9 @@
-"""Cases of requests between hosts, and of channels that end together."""
+"""Cases of requests between hosts, channels that end together, and numbered launches."""
 
 from typing import Any
 
 from eplb_model.ops.expression import Condition, Value, Variable
-from eplb_model.scenario import Scenario
+from eplb_model.scenario import Forever, Scenario
 from eplb_model.world import Meets
 from tests.cases import case, kernel, launch, op, rank, scenario
 
@@ -68,3 +68,10 @@ def a_peer_is_a_rank_of_the_group() -> Scenario:
 def channels_that_end_together_leave_in_one_step() -> Scenario:
     exchange = kernel("n", 3, meets=Meets("channel", (1,), (1,), "n"), ends="together")
     return scenario(rank([launch("n")]), rank([launch("n")]), kernels=[exchange])
+
+
+@case("5 states: ")
+def an_awaited_launch_keeps_its_number_where_programs_loop() -> Scenario:
+    """The kernel may end before the wait or after it; either way the loop is reached."""
+    body = [launch("k"), op("await_resident", "k"), Forever(())]
+    return scenario(rank(body), kernels=[kernel("k")])

@@ -644,4 +644,11 @@ MUTANTS = (
         "while False and",
         "channels_that_end_together_leave_in_one_step",
     ),
+    Mutant(
+        "awaited launches lose their numbers",
+        "ops/kernel.py",
+        "if family & state.world.awaited:",
+        "if False:",
+        "an_awaited_launch_keeps_its_number_where_programs_loop",
+    ),
 )

@@ -87,3 +87,21 @@ def test_a_wait_for_a_flag_that_is_cleared_again_is_not_settled():
     described = scenario(rank([Set("f"), Clear("f")], [WaitFlag("f")]))
 
     assert check(described, Search()).ends == {"deadlock": 1, "ok": 1}
+
+
+@given(scenarios(forever=True))
+@settings(max_examples=100)
+def test_settling_keeps_the_answer_where_programs_loop_for_ever(described: Scenario):
+    """Stalls too: the same verdict, on as many runs, and the same kinds of end."""
+    full = check(described, Search(settle=False, max_states=BOUND))
+    if full.bounds["cut"]:
+        return
+    reduced = check(described, Search(settle=True))
+
+    assert (reduced.verdict, reduced.when, reduced.serialised) == (
+        full.verdict,
+        full.when,
+        full.serialised,
+    )
+    assert set(reduced.ends) == set(full.ends)
+    assert reduced.states <= full.states

@@ -278,9 +278,14 @@ def _complete(state: State, me: Actor, work: RunKernel) -> State:
 
 
 def forget_meetings(state: State, kernel: str) -> State:
-    """Where programs loop: take launch numbers down once every rank has passed the first one."""
+    """Where programs loop: take launch numbers down once every rank has passed the first one.
+
+    Not those of a kernel of which some thread names the n-th launch.
+    """
     everyone = range(len(state.world.ranks))
     family = {kernel} | {k.name for k in state.world.kernels.values() if _meets(k, kernel)}
+    if family & state.world.awaited:
+        return state
     while all(state.count_of(rank, name).completed & 1 for rank in everyone for name in family):
         for rank in everyone:
             for name in sorted(family):
