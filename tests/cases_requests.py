@@ -70,6 +70,17 @@ def channels_that_end_together_leave_in_one_step() -> Scenario:
     return scenario(rank([launch("n")]), rank([launch("n")]), kernels=[exchange])
 
 
+@case("17 states: 1 deadlock 0.t0 0.t1 0.a, 1 ok")
+def a_blocking_copy_returns_while_another_thread_frees() -> Scenario:
+    """The free waits for the spinner, which the copying thread ends once its copy has returned.
+
+    So it hangs if the free comes before the call of the copy, and only then.
+    """
+    copies = [op("wait_flag", "spins"), op("copy", "h2d", "b", blocking=True), op("set", "go")]
+    frees = [launch("spinner", "a"), op("set", "spins"), op("free")]
+    return scenario(rank(copies, frees), kernels=[kernel("spinner", until="go")])
+
+
 @case("5 states: ")
 def an_awaited_launch_keeps_its_number_where_programs_loop() -> Scenario:
     """The kernel may end before the wait or after it; either way the loop is reached."""

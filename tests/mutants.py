@@ -334,7 +334,7 @@ MUTANTS = (
     Mutant(
         "a copy within the device needs no room",
         "ops/copies.py",
-        "        if self._is_kernel(state, me) and is_full(state, stream):\n",
+        '        if self.direction == "d2d" and is_full(state, stream):\n',
         "        if False:\n",
         "a_copy_within_the_device_needs_room_in_its_stream",
     ),
@@ -650,5 +650,12 @@ MUTANTS = (
         "if family & state.world.awaited:",
         "if False:",
         "an_awaited_launch_keeps_its_number_where_programs_loop",
+    ),
+    Mutant(
+        "a blocking copy needs the context lock to return",
+        "ops/copies.py",
+        'return pending(state, me, "copies and waits for it")',
+        'return context_lock(state, me) or pending(state, me, "copies and waits for it")',
+        "a_blocking_copy_returns_while_another_thread_frees",
     ),
 )

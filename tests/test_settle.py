@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 
 from eplb_model.check import Search, check
@@ -13,6 +14,7 @@ from eplb_model.ops.synchronize import StreamQuery, StreamSynchronize
 from eplb_model.scenario import Scenario
 from eplb_model.state import State
 from eplb_model.strategies import scenarios
+from tests.battery import CASES
 from tests.small import kernel, rank, scenario
 
 BOUND = 1_000
@@ -105,3 +107,17 @@ def test_settling_keeps_the_answer_where_programs_loop_for_ever(described: Scena
     )
     assert set(reduced.ends) == set(full.ends)
     assert reduced.states <= full.states
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_settling_keeps_the_answer_to_every_case_of_the_battery(name):
+    described = CASES[name].scenario
+    full = check(described, Search(settle=False))
+    reduced = check(described, Search(settle=True))
+
+    assert (reduced.verdict, reduced.when, reduced.serialised) == (
+        full.verdict,
+        full.when,
+        full.serialised,
+    )
+    assert set(reduced.ends) == set(full.ends)

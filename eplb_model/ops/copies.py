@@ -76,14 +76,16 @@ class Copy(HostStep):
         return (("launch", DEVICE_COPY),) if self.direction == "d2d" else ()
 
     def guard(self, state: State, me: Actor) -> Wait | None:
-        full = room(state, me, self.stream) if self._is_kernel(state, me) else None
-        return context_lock(state, me) or pending(state, me, "copies and waits for it") or full
+        if isinstance(state.thread(me).local, Pending):  # to return it needs no lock
+            return pending(state, me, "copies and waits for it")
+        full = room(state, me, self.stream) if self.direction == "d2d" else None
+        return context_lock(state, me) or full
 
     def effect(self, state: State, me: Actor) -> State:
         if isinstance(state.thread(me).local, Pending):
             return state.advance(me)
         stream = state.world.stream(me.rank, self.stream)
-        if self._is_kernel(state, me) and is_full(state, stream):
+        if self.direction == "d2d" and is_full(state, stream):
             return hold_records(state, me)
         if self.direction == "d2d":
             state = release_records(state, me)
@@ -94,10 +96,6 @@ class Copy(HostStep):
         if self.blocking or (self.memory == "pageable" and self.direction == "d2h"):
             return capture(state, me, (stream,))
         return state.advance(me)
-
-    def _is_kernel(self, state: State, me: Actor) -> bool:
-        """Whether this step puts a kernel on the stream, which needs room there."""
-        return self.direction == "d2d" and not isinstance(state.thread(me).local, Pending)
 
 
 @operation
