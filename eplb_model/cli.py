@@ -30,7 +30,7 @@ from eplb_model.render.documents import report_document, report_summary
 from eplb_model.render.text import circle_text, report_text, verdict_line, waiting_text
 from eplb_model.scenario import Scenario
 from eplb_model.tables import read_table, tables
-from eplb_model.trace import ScheduleError, parse_schedule, replay
+from eplb_model.trace import ScheduleError, parse_schedule, replay, schedule_text
 from eplb_model.vector import VectorError, catalogue, load
 from eplb_model.without import WhereError, compare
 from eplb_model.words import scenario_text
@@ -319,7 +319,7 @@ def _replay_command(options: argparse.Namespace, report: Report) -> str | None:
         words += ["--switch", text]
     if options.machine:
         words += ["--machine", options.machine]
-    schedule = " ".join(map(str, report.finding.schedule))
+    schedule = schedule_text(report.finding.schedule)
     return f"{shlex.join(words)} --schedule {shlex.quote(schedule)}"
 
 

@@ -96,7 +96,7 @@ def _searching() -> argparse.ArgumentParser:
     parent.add_argument("--runs", type=_positive, default=1000, help="for uniform and pct")
     parent.add_argument("--max-states", type=_positive, default=2_000_000)
     parent.add_argument("--max-depth", type=_positive)
-    parent.add_argument("--time-limit", type=float, metavar="SECONDS")
+    parent.add_argument("--time-limit", type=_seconds, metavar="SECONDS")
     return parent
 
 
@@ -104,4 +104,11 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
     return number

@@ -21,7 +21,6 @@ from eplb_model.world import Grain, Kernel, Meets
 LARGEST_GRID = 65_536
 LARGEST_CLUSTER = 16
 GRAINS: tuple[Grain, ...] = get_args(Grain)
-PEERS = ("all", "next")
 LAUNCHES = ("regular", "cooperative")
 ENDS = ("each", "together")
 KERNEL_KEYS = (
