@@ -36,25 +36,33 @@ def a_wait_of_the_allocating_stream_orders_the_reuse() -> Edge:
 
 @edge
 def a_drop_comes_before_the_next_alloc_of_its_block() -> Edge:
-    """What the first thread has waited for is done for the second, which gets the block."""
+    """The second thread gets the block after the drop, and so after what the first waited for."""
 
     def handed_over(*waits: Any) -> Scenario:
-        drops = [op("alloc", "x", "s"), write("x", "t"), *waits, op("drop", "x"), op("set", "f")]
-        return one(drops, [op("wait_flag", "f"), op("alloc", "y", "s"), write("y", "s")])
+        drops = [op("alloc", "x", "s"), write("x", "t"), *waits, op("drop", "x")]
+        dawdles = [op("malloc")] * 6  # so that it often comes second
+        return one(drops, [*dawdles, op("alloc", "y", "s"), write("y", "s")])
 
-    return Edge(handed_over(op("stream_synchronize", "t")), handed_over())
+    return Edge(handed_over(op("stream_synchronize", "t")), handed_over(), every=False)
+
+
+def given(use: Any, *waits: Any) -> Scenario:
+    """One thread gives a tensor the block that a stream has written; another uses it, or errs."""
+    gives = [op("alloc", "x", "s"), write("x", "t"), *waits, op("drop", "x"), op("alloc", "y", "s")]
+    return one(gives, [use])
 
 
 @edge
-def a_tensor_is_used_after_its_alloc() -> Edge:
-    """A host access to it comes after what the thread that allocates has waited for."""
+def a_host_uses_a_tensor_after_its_alloc() -> Edge:
+    reads = op("access", reads=("y",))
+    return Edge(given(reads, op("stream_synchronize", "t")), given(reads), every=False)
 
-    def given(*waits: Any) -> Scenario:
-        gives = [op("alloc", "x", "s"), write("x", "t"), *waits, op("drop", "x"),
-                 op("alloc", "y", "s"), op("set", "f")]  # fmt: skip
-        return one(gives, [op("wait_flag", "f"), op("access", reads=("y",))])
 
-    return Edge(given(op("stream_synchronize", "t")), given())
+@edge
+def work_on_a_tensor_is_submitted_after_its_alloc() -> Edge:
+    return Edge(
+        given(write("y", "s"), op("stream_synchronize", "t")), given(write("y", "s")), every=False
+    )
 
 
 @edge
