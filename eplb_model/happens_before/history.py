@@ -29,7 +29,8 @@ Departures from the papers:
   written over, nor the host call of a stream's wait.  So all that happens before a point is a run
   by itself, and two accesses without an order are in progress together in some run.
 - Seats order nothing, though a kernel may have waited for them: what is kept apart only because SMs
-  are short has no order.  This is the one place where states and orders disagree about races.
+  are short has no order.  Nor does a time limit that expires, though the model lets it expire only
+  after what can no longer come.  These are the places where states and orders disagree about races.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ from eplb_model.happens_before.causes import (
     peers,
     posted,
     submitted,
-    target_of,
+    targets_of,
     threads_started,
     works_left,
 )
@@ -64,6 +65,7 @@ from eplb_model.ops.kernel import RunKernel
 from eplb_model.ops.launch import AwaitComplete, AwaitResident
 from eplb_model.ops.point_to_point import WaitRequests
 from eplb_model.ops.synchronize import StreamQuery, StreamSynchronize
+from eplb_model.ops.thread_state import stream_of, streams_here
 from eplb_model.ops.threads import Join, Start
 from eplb_model.outcome import Actor
 from eplb_model.state import Pending, State
@@ -296,7 +298,7 @@ class _History:
             case EventQuery(event):
                 yield self._queried(self._events.get((me.rank, event, "")))
             case StreamQuery(name):
-                stream = self._world.stream(me.rank, name)
+                stream = stream_of(before, me, name)
                 points = [(stream.slot, n) for n in range(len(self._entries[stream.slot]))]
                 left = (point for point in points if not self._has_ended(point))
                 yield self._queried(next(left, points[-1] if points else None))
@@ -314,6 +316,9 @@ class _History:
     def _mailed(self, before: State, me: Actor, after: State) -> Clock:
         """The clock of what this step has written: that of a message is of both its ends."""
         clock = self._clocks[me]
+        if isinstance(operation_of(before, me), WaitRequests):
+            self._take_back(before, me, after)
+            return clock
         left, met = posted(before, after)
         if left is not None:
             self._posts[left.pair].append(clock)
@@ -324,6 +329,15 @@ class _History:
         for thread in (me, self._world.threads[met.thread]):
             self._answers[thread] = _join(self._answers[thread], both)
         return both
+
+    def _take_back(self, before: State, me: Actor, after: State) -> None:
+        """Forget the open requests of a thread whose time limit has expired."""
+        if before.mail == after.mail:
+            return
+        for pair, clocks in self._posts.items():
+            threads = [each.thread for each in before.mail if each.pair == pair]
+            kept = [c for c, thread in zip(clocks, threads, strict=True) if thread != me.slot]
+            self._posts[pair] = deque(kept)
 
     def _counted(self, op: AwaitResident | AwaitComplete, before: State, me: Actor) -> Clock:
         launches = self._launches[me.rank, op.kernel]
@@ -341,17 +355,18 @@ class _History:
         )
 
     def _made_room(self, before: State, me: Actor, after: State) -> Iterator[Clock]:
-        stream = target_of(operation_of(before, me), self._world, me)
-        if stream is None or all(work.kernel is None for work in submitted(before, stream, after)):
-            return
-        left = self._last(stream)[1] + 1 - self._world.machine.queue_depth
-        if left >= 0 and self._has_ended((stream.slot, left)):  # waits may have taken no room
-            yield self._end((stream.slot, left))
+        for stream in targets_of(before, me):
+            if all(work.kernel is None for work in submitted(before, stream, after)):
+                continue
+            left = self._last(stream)[1] + 1 - self._world.machine.queue_depth
+            if left >= 0 and self._has_ended((stream.slot, left)):  # waits may take no room
+                yield self._end((stream.slot, left))
 
     def _submit(self, before: State, me: Actor, after: State) -> None:
-        stream = target_of(operation_of(before, me), self._world, me)
-        if stream is None:
-            return
+        for stream in targets_of(before, me):
+            self._submit_to(stream, before, me, after)
+
+    def _submit_to(self, stream: Actor, before: State, me: Actor, after: State) -> None:
         event = event_awaited(before, me)
         if event is not None and event in self._events:
             self._await(stream, self._events[event])
@@ -369,15 +384,14 @@ class _History:
         """Remember what a call has captured that now waits for the GPU."""
         if not isinstance(after.thread(me).local, Pending):
             return
-        streams = self._world.streams_of(me.rank)
         match operation_of(before, me):
             case EventSynchronize(event):
                 point = self._events.get((me.rank, event, ""))
                 self._captured[me] = [] if point is None else [point]
             case StreamSynchronize(name) | Copy(stream=name):
-                self._captured[me] = [self._last(self._world.stream(me.rank, name))]
+                self._captured[me] = [self._last(stream_of(before, me, name))]
             case _:
-                self._captured[me] = [self._last(stream) for stream in streams]
+                self._captured[me] = [self._last(each) for each in streams_here(before, me)]
 
 
 def _join(*clocks: Clock) -> Clock:
