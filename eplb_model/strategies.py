@@ -34,7 +34,7 @@ from eplb_model.scenario import (
     roles_of,
 )
 from eplb_model.step import enabled, initial, step
-from eplb_model.world import Grain, HostOperation, Kernel, Meets, Stream
+from eplb_model.world import CURRENT, Grain, HostOperation, Kernel, Meets, Stream
 
 Names: TypeAlias = Mapping[str, tuple[str, ...]]  # by role: what a text may use
 
@@ -225,9 +225,9 @@ class _Writer:
         self._blocks = (If, Repeat, Try, *((Forever,) if forever else ()))
 
     def plan(self) -> RankPlan:
-        streams = self._names["stream"][: self._draw(st.integers(1, self._sizes.streams))]
-        threads = self._names["thread"][: self._draw(st.integers(1, self._sizes.threads))]
-        self._names = {**self._names, "stream": streams, "thread": threads}
+        streams = self._names["stream"][: 1 + self._up_to(self._sizes.streams - 1)]
+        threads = self._names["thread"][: 1 + self._up_to(self._sizes.threads - 1)]
+        self._names = {**self._names, "stream": (*streams, *streams, CURRENT), "thread": threads}
         self._left = self._sizes.statements
         bodies = [self._body(thread, self._sizes.depth, least=1) for thread in threads]
         waits = len(threads) > 1 and self._draw(st.sampled_from((False, False, True)))

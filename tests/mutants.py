@@ -6,19 +6,10 @@ so that the list follows the code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests import mutants_groups
+from tests.mutant import Mutant
 
-
-@dataclass(frozen=True)
-class Mutant:
-    """A change of one file of `eplb_model`, and the case that it must break."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    caught_by: str
-
+__all__ = ["MUTANTS", "Mutant"]
 
 MUTANTS = (
     # --- the distributor ---------------------------------------------------------------------
@@ -145,8 +136,8 @@ MUTANTS = (
     Mutant(
         "a grid that never fits is put on the stream",
         "ops/launch.py",
-        "        if not _can_ever_fit(state.world.machine, kernel):\n",
-        "        if False:\n",
+        "    if not _can_ever_fit(state.world.machine, kernel):\n",
+        "    if False:\n",
         "g19_a_grid_that_can_never_be_resident_fails_at_the_call",
     ),
     # --- meetings ----------------------------------------------------------------------------
@@ -297,14 +288,14 @@ MUTANTS = (
     Mutant(
         "a device synchronisation waits for one stream",
         "ops/synchronize.py",
-        "state.world.streams_of(me.rank))",
-        "state.world.streams_of(me.rank)[1:])",
+        "return capture(state, me, streams_here(state, me))",
+        "return capture(state, me, streams_here(state, me)[1:])",
         "a_synchronisation_waits_for_what_the_stream_held",
     ),
     Mutant(
         "a memset goes through a copy engine",
         "ops/launch.py",
-        "        work = RunKernel(MEMSET, 0, (), self.writes)\n",
+        "        work = RunKernel(MEMSET, 0, (), in_blocks(state, me.rank, self.writes))\n",
         "        from eplb_model.ops import copies\n"
         "        work = copies.Transfer('h2d', (), self.writes)\n",
         "g13_a_memset_does_not_pass_a_pending_gang",
@@ -362,23 +353,23 @@ MUTANTS = (
     Mutant(
         "a launch needs no context lock",
         "ops/launch.py",
-        "            context_lock(state, me)\n"
-        '            or pending(state, me, "loads the module of its first launch")\n',
-        '            pending(state, me, "loads the module of its first launch")\n',
+        "        context_lock(state, me)\n"
+        '        or pending(state, me, "loads the module of its first launch")\n',
+        '        pending(state, me, "loads the module of its first launch")\n',
         "g44_free_holds_the_context_lock_while_it_waits",
     ),
     Mutant(
         "cudaFree lets go of the lock before it waits",
         "ops/memory.py",
-        "return capture(take_context(state, me, me.slot), me, everything)",
-        "return capture(state, me, everything)",
+        "return capture(take_context(state, me, me.slot), me, streams_here(state, me))",
+        "return capture(state, me, streams_here(state, me))",
         "g44_free_holds_the_context_lock_while_it_waits",
     ),
     Mutant(
         "cudaFree waits for nothing",
         "ops/memory.py",
-        "        everything = state.world.streams_of(me.rank)\n",
-        "        everything = ()\n",
+        "return capture(take_context(state, me, me.slot), me, streams_here(state, me))",
+        "return capture(take_context(state, me, me.slot), me, ())",
         "g44_free_holds_the_context_lock_while_it_waits",
     ),
     Mutant(
@@ -764,4 +755,5 @@ MUTANTS = (
         "if False:",
         "a_dropped_tensor_can_not_be_used",
     ),
+    *mutants_groups.MUTANTS,
 )

@@ -44,7 +44,7 @@ from eplb_model.ops.variables import Put, Test
 from eplb_model.outcome import Action, Actor
 from eplb_model.scenario import names_in
 from eplb_model.state import NOBODY, Pending, State
-from eplb_model.world import HostOperation, StreamOperation, World
+from eplb_model.world import CURRENT, HostOperation, StreamOperation, World
 
 
 class Settling:
@@ -80,10 +80,10 @@ class _RankText:
     def host_step(self, state: State, me: Actor) -> bool:
         thread = state.threads[me.slot]
         op = self._world.programs[me.slot].code[thread.pc]
-        if self._keeps_gil:
+        if self._keeps_gil or getattr(op, "stream", None) == CURRENT:
             return False
         match op:
-            case AwaitResident() | AwaitComplete() | WaitRequests():
+            case AwaitResident() | AwaitComplete() | WaitRequests(timeout=False):
                 return True
             case Join(name):
                 target = self._world.thread(self._rank, name)
@@ -173,7 +173,7 @@ class _RankText:
     def _may_launch(self, state: State) -> bool:
         offers = self._world.reachable_offers
         return any(
-            what == "launch"
+            what in ("launch", "group_end")
             for thread, _ in self._programs
             if state.threads[thread.slot].status != "ended"
             for what, _ in offers[thread.slot][state.threads[thread.slot].pc]
@@ -211,10 +211,9 @@ class _RankText:
             for op in program.code:
                 for role, _, name in names_in(op):
                     if role.name == "stream" and not isinstance(op, StreamSynchronize):
-                        connection = self._world.connections[
-                            self._world.stream(self._rank, name).slot
-                        ]
-                        feeders.setdefault(connection, set()).add(thread.slot)
+                        for stream in self._world.streams_named(self._rank, name):
+                            connection = self._world.connections[stream.slot]
+                            feeders.setdefault(connection, set()).add(thread.slot)
         return feeders
 
     @cached_property
@@ -232,8 +231,15 @@ class _RankText:
         for thread, program in self._programs:
             for op in program.code:
                 for buffer in getattr(op, how, ()):
-                    users[buffer].add(getattr(op, "stream", thread.name))
+                    users[buffer] |= self._actors_of(op, thread)
         return users
+
+    def _actors_of(self, op: HostOperation, thread: Actor) -> set[str]:
+        """Who may carry out the accesses of an operation: its stream, or the thread itself."""
+        name: str | None = getattr(op, "stream", None)
+        if name is None:
+            return {thread.name}
+        return {stream.name for stream in self._world.streams_named(self._rank, name)}
 
     @cached_property
     def _tensors(self) -> set[str]:

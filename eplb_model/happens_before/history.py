@@ -33,7 +33,8 @@ Departures from the papers:
   by itself, and two accesses without an order are in progress together in some run.  Calls of the
   allocator are the exception: each counts as a cause of the next, as by a lock.
 - Seats order nothing, though a kernel may have waited for them: what is kept apart only because SMs
-  are short has no order.  This is the one place where states and orders disagree about races.
+  are short has no order.  Nor does a time limit that expires, though the model lets it expire only
+  after what can no longer come.  These are the places where states and orders disagree about races.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ from eplb_model.happens_before.causes import (
     peers,
     posted,
     submitted,
-    target_of,
+    targets_of,
     threads_started,
     works_left,
 )
@@ -72,6 +73,7 @@ from eplb_model.ops.launch import AwaitComplete, AwaitResident
 from eplb_model.ops.point_to_point import WaitRequests
 from eplb_model.ops.synchronize import StreamQuery, StreamSynchronize
 from eplb_model.ops.tensors import Uses, in_blocks, tensors_in
+from eplb_model.ops.thread_state import stream_of, streams_here
 from eplb_model.ops.threads import Join, Start
 from eplb_model.outcome import Actor
 from eplb_model.state import Pending, State
@@ -298,7 +300,7 @@ class _History:
             case EventQuery(event):
                 yield self._queried(self._events.get((me.rank, event, "")))
             case StreamQuery(name):
-                stream = self._world.stream(me.rank, name)
+                stream = stream_of(before, me, name)
                 points = [(stream.slot, n) for n in range(len(self._entries[stream.slot]))]
                 left = (point for point in points if not self._has_ended(point))
                 yield self._queried(next(left, points[-1] if points else None))
@@ -316,6 +318,9 @@ class _History:
     def _mailed(self, before: State, me: Actor, after: State) -> Clock:
         """The clock of what this step has written: that of a message is of both its ends."""
         clock = self._clocks[me]
+        if isinstance(operation_of(before, me), WaitRequests):
+            self._take_back(before, me, after)
+            return clock
         left, met = posted(before, after)
         if left is not None:
             self._posts[left.pair].append(clock)
@@ -326,6 +331,15 @@ class _History:
         for thread in (me, self._world.threads[met.thread]):
             self._answers[thread] = join(self._answers[thread], both)
         return both
+
+    def _take_back(self, before: State, me: Actor, after: State) -> None:
+        """Forget the open requests of a thread whose time limit has expired."""
+        if before.mail == after.mail:
+            return
+        for pair, clocks in self._posts.items():
+            threads = [each.thread for each in before.mail if each.pair == pair]
+            kept = [c for c, thread in zip(clocks, threads, strict=True) if thread != me.slot]
+            self._posts[pair] = deque(kept)
 
     def _counted(self, op: AwaitResident | AwaitComplete, before: State, me: Actor) -> Clock:
         launches = self._launches[me.rank, op.kernel]
@@ -357,17 +371,18 @@ class _History:
             self._dropped[me.rank, number] = [self._last(stream) for stream in held]
 
     def _made_room(self, before: State, me: Actor, after: State) -> Iterator[Clock]:
-        stream = target_of(operation_of(before, me), self._world, me)
-        if stream is None or all(work.kernel is None for work in submitted(before, stream, after)):
-            return
-        left = self._last(stream)[1] + 1 - self._world.machine.queue_depth
-        if left >= 0 and self._has_ended((stream.slot, left)):  # waits may have taken no room
-            yield self._end((stream.slot, left))
+        for stream in targets_of(before, me):
+            if all(work.kernel is None for work in submitted(before, stream, after)):
+                continue
+            left = self._last(stream)[1] + 1 - self._world.machine.queue_depth
+            if left >= 0 and self._has_ended((stream.slot, left)):  # waits may take no room
+                yield self._end((stream.slot, left))
 
     def _submit(self, before: State, me: Actor, after: State) -> None:
-        stream = target_of(operation_of(before, me), self._world, me)
-        if stream is None:
-            return
+        for stream in targets_of(before, me):
+            self._submit_to(stream, before, me, after)
+
+    def _submit_to(self, stream: Actor, before: State, me: Actor, after: State) -> None:
         event = event_awaited(before, me)
         if event is not None and event in self._events:
             self._await(stream, self._events[event])
@@ -385,12 +400,11 @@ class _History:
         """Remember what a call has captured that now waits for the GPU."""
         if not isinstance(after.thread(me).local, Pending):
             return
-        streams = self._world.streams_of(me.rank)
         match operation_of(before, me):
             case EventSynchronize(event):
                 point = self._events.get((me.rank, event, ""))
                 self._captured[me] = [] if point is None else [point]
             case StreamSynchronize(name) | Copy(stream=name):
-                self._captured[me] = [self._last(self._world.stream(me.rank, name))]
+                self._captured[me] = [self._last(stream_of(before, me, name))]
             case _:
-                self._captured[me] = [self._last(stream) for stream in streams]
+                self._captured[me] = [self._last(each) for each in streams_here(before, me)]

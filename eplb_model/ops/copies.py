@@ -30,6 +30,7 @@ from eplb_model.ops.registry import (
     stream_operation,
 )
 from eplb_model.ops.tensors import Buffer, has_no_block, in_blocks
+from eplb_model.ops.thread_state import stream_of
 from eplb_model.outcome import Actor, Wait
 from eplb_model.state import Pending, State
 from eplb_model.world import Offer, StreamOperation
@@ -79,13 +80,14 @@ class Copy(HostStep):
     def guard(self, state: State, me: Actor) -> Wait | None:
         if isinstance(state.thread(me).local, Pending):  # to return it needs no lock
             return pending(state, me, "copies and waits for it")
-        full = room(state, me, self.stream) if self.direction == "d2d" else None
+        stream = stream_of(state, me, self.stream)
+        full = room(state, me, stream) if self.direction == "d2d" else None
         return context_lock(state, me) or full
 
     def effect(self, state: State, me: Actor) -> State:
         if isinstance(state.thread(me).local, Pending):
             return state.advance(me)
-        stream = state.world.stream(me.rank, self.stream)
+        stream = stream_of(state, me, self.stream)
         if self.direction == "d2d" and is_full(state, stream):
             return hold_records(state, me)
         state = release_records(state, me)
