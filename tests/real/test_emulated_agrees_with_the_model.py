@@ -6,6 +6,7 @@ and which steps may be taken next.
 """
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,8 @@ from tests.real.lockstep import Lockstep
 
 # More streams and bigger grids than searches could bear: only one run is followed.
 WIDE = Sizes(ranks=3, threads=3, streams=4, statements=10, kernels=4, ctas=6, depth=2)
+FULL = Sizes(ranks=3, threads=2, streams=4, statements=14, kernels=4, ctas=6, depth=0)
+DEVICE_KINDS = (*("launch",) * 12, "memset", "copy", "set", "record_event", "stream_wait_event")
 
 
 def follow_a_drawn_schedule(data, scenario: Scenario) -> None:
@@ -30,10 +33,38 @@ def follow_a_drawn_schedule(data, scenario: Scenario) -> None:
         lockstep.compare()
 
 
-@settings(often, max_examples=40)
+@st.composite
+def full_devices(draw) -> Scenario:
+    """Hardly anything but kernels, with meetings and ends in every combination."""
+    scenario = draw(scenarios(FULL, machine=draw(machines()), kinds=DEVICE_KINDS))
+    names = tuple(scenario.kernels)
+    kernels = {}
+    for name, kernel in scenario.kernels.items():
+        meets = kernel.meets
+        if meets is not None and draw(st.booleans()):  # also channels that the peer does not have
+            meets = replace(meets, kernel=draw(st.sampled_from(names)))
+        ends = draw(st.sampled_from(("each", "together")))
+        kernels[name] = replace(kernel, meets=meets, ends=ends, until=None)
+    return replace(scenario, kernels=kernels)
+
+
+@settings(often, max_examples=20)
 @given(st.data())
 def test_emulated_agrees_with_the_model(data):
     follow_a_drawn_schedule(data, data.draw(any_scenario))
+
+
+@settings(often, max_examples=40)
+@given(st.data())
+def test_emulated_agrees_with_the_model_where_kernels_compete(data):
+    follow_a_drawn_schedule(data, data.draw(full_devices()))
+
+
+@pytest.mark.slow
+@settings(often, max_examples=400)
+@given(st.data())
+def test_emulated_agrees_with_the_model_where_many_kernels_compete(data):
+    follow_a_drawn_schedule(data, data.draw(full_devices()))
 
 
 @pytest.mark.slow
