@@ -99,13 +99,13 @@ class EmulatedDevice(Monitor):
         """Capture what a stream holds in an event."""
         me = threading.current_thread().name
         steps = host_calls.record(self, me, event, stream.name)
-        self.call(f"record {event.name} {stream.name}", steps).finish()
+        self.call(f"record on {stream.name} {event.name}".rstrip(), steps).finish()
 
     def stream_wait(self, stream: EmulatedStream, event: EmulatedEvent) -> None:
         """Let a stream wait for the record that an event holds now."""
         me = threading.current_thread().name
         steps = host_calls.stream_wait(self, me, stream.name, event)
-        self.call(f"wait {stream.name} {event.name}", steps).finish()
+        self.call(f"wait on {stream.name} {event.name}".rstrip(), steps).finish()
 
     def synchronize(self) -> None:
         """Wait for all that the device holds now."""
