@@ -28,7 +28,7 @@ SEEDS = st.integers(0, 2**32)
 @st.composite
 def full_devices(draw) -> Scenario:
     """Hardly anything but kernels, with meetings and ends in every combination."""
-    scenario = draw(scenarios(FULL, machine=draw(machines()), kinds=DEVICE_KINDS))
+    scenario: Scenario = draw(scenarios(FULL, machine=draw(machines()), kinds=DEVICE_KINDS))
     names = tuple(scenario.kernels)
     kernels = {}
     for name, kernel in scenario.kernels.items():

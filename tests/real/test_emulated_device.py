@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from eplb_model.ops import OPERATIONS
 from eplb_model.world import World
 from eplb_real.emulated import (
     DeviceAborted,
@@ -15,6 +16,7 @@ from eplb_real.emulated import (
     Misuse,
     NotAllowed,
     Turn,
+    perform,
 )
 from tests.real.free_run import DEADLINE, Told
 from tests.small import kernel, meeting, rank, scenario
@@ -123,6 +125,40 @@ def test_a_stream_waits_for_all_that_another_one_holds():
 
     assert device.turns() == [Turn("a", None)]
     assert [each.why for each in device.snapshot()] == ["", "waits for earlier work on a"]
+
+
+def test_a_ticket_is_done_when_what_was_captured_has_left():
+    device = gated(kernel("k"))
+    a = device.stream("a")
+    device.launch("k", a)
+    tickets = [device.capture(a), device.capture(), device.capture(device.event())]
+    device.launch("k", a)
+    before = [ticket.done for ticket in tickets]
+
+    device.step("a")
+    for ticket in tickets:
+        ticket.wait()
+
+    assert before == [False, False, True]
+    assert [ticket.done for ticket in tickets] == [True, True, True]
+
+
+def test_g45_who_keeps_the_interpreter_lock_stops_every_other_thread():
+    device = gated(kernel("k"))
+    device.launch("k", device.stream("a"))
+    kept = perform(device, "main", OPERATIONS["stream_synchronize"]("a", gil=True))
+    other = device.outside("other")
+    kept.step()
+    kept.step()
+    while_kept = (kept.blocked(), other.blocked())
+    device.step("a")
+    kept.step()
+
+    assert while_kept == (
+        "waits for what a held at the call",
+        "needs the interpreter lock, which main holds",
+    )
+    assert (kept.done, other.blocked()) == (True, None)
 
 
 def test_each_thread_has_a_current_stream_of_its_own():
