@@ -35,8 +35,9 @@ def channels_in_opposed_orders() -> Scenario:
 
 
 def channels_that_the_peer_does_not_have() -> Scenario:
-    ranks = [rank([launch("x", "a"), launch("y", "b")])] * 3
-    kernels = [channels("x", 2, "y", ends="each"), channels("y", 1, "x", ends="each")]
+    ranks = [rank([launch("x", "a"), launch("y", "b")])] * 2
+    meets = Meets("channel", (1,), (1,), "y")
+    kernels = [kernel("x", 2, meets=meets, rounds=((1,), (0, 1)), ends="each"), kernel("y", 1)]
     machine = TINY.with_switch("cta_order", "opposed")
     return scenario(*ranks, kernels=kernels, machine=machine)
 
