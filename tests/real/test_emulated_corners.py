@@ -1,5 +1,7 @@
 """Corners that generated programs seldom reach, step by step against the model."""
 
+from dataclasses import replace
+
 import pytest
 
 from eplb_model.scenario import Scenario
@@ -56,7 +58,23 @@ def urgent_kernels_behind_a_gang_that_fits() -> Scenario:
     return scenario(rank([*body, op("set", "go")], streams=streams), kernels=kernels)
 
 
+def a_record_held_back_between_its_steps() -> Scenario:
+    filling = [launch("spinner", "a"), launch("spinner", "a"), op("set", "go")]
+    recording = [op("cpu_gpu_event_record", "ready", "b")]
+    machine = replace(TINY, queue_depth=1)
+    return scenario(rank(filling, recording), kernels=[spinner(1)], machine=machine)
+
+
+def an_event_replaced_between_a1_and_a2() -> Scenario:
+    record, wait = (op(f"cpu_gpu_event_{what}", "ready", "b") for what in ("record", "wait"))
+    recorded_and_done = [op("record_event", "e", "a"), op("stream_wait_event", "b", "e")]
+    bodies = ([*recorded_and_done, record, launch("k", "b"), record], [wait], [wait])
+    return scenario(rank(*bodies), kernels=[kernel("k")])
+
+
 CORNERS = (
+    a_record_held_back_between_its_steps,
+    an_event_replaced_between_a1_and_a2,
     a_clustered_waiter_and_a_gang,
     kernels_that_slip_in,
     channels_in_opposed_orders,
@@ -68,5 +86,5 @@ CORNERS = (
 
 @pytest.mark.parametrize("corner", CORNERS, ids=[corner.__name__ for corner in CORNERS])
 def test_a_corner_agrees_step_by_step(corner):
-    for seed in range(5):
+    for seed in range(20):
         random_walk(corner(), seed)
