@@ -18,6 +18,7 @@ from eplb_real.emulated import (
     Turn,
     perform,
 )
+from eplb_real.emulated.queues import Await
 from tests.real.free_run import DEADLINE, Told
 from tests.small import kernel, meeting, rank, scenario
 
@@ -159,6 +160,22 @@ def test_g45_who_keeps_the_interpreter_lock_stops_every_other_thread():
         "needs the interpreter lock, which main holds",
     )
     assert (kept.done, other.blocked()) == (True, None)
+
+
+def test_a_waiter_keeps_the_object_that_it_loaded_in_a2():
+    device = gated()
+    pair = device.named_pair("ready")
+    first = perform(device, "producer", OPERATIONS["cpu_gpu_event_record"]("ready", "a"))
+    first.finish()
+    (loaded,) = device.queues.items("a")
+    wait = perform(device, "consumer", OPERATIONS["cpu_gpu_event_wait"]("ready", "b"))
+    wait.step()  # a1
+    wait.step()  # a2
+    pair.event = device.unrecorded("ready")  # as another producer's b2 does
+
+    wait.finish()
+
+    assert [item.work for item in device.queues.items("b")] == [Await(loaded, "ready")]
 
 
 def test_each_thread_has_a_current_stream_of_its_own():
