@@ -3,6 +3,7 @@
 `members` are the global ranks of a group, in its order; a rank outside returns None.
 """
 
+from datetime import timedelta
 from types import SimpleNamespace
 
 import torch
@@ -12,6 +13,7 @@ from eplb_model.communicators.plan import plan
 from eplb_real.communicators.factory import create_eplb_communicator
 from eplb_real.communicators.nixl_staged import NixlStagedEplbCommunicator
 from eplb_real.communicators.nixl_zero_copy import NixlEplbCommunicator
+from eplb_real.communicators.torch_gloo import TorchDistGlooStagedEplbCommunicator
 from eplb_real.exchange import move_from_buffer, rearrange, transfer_layer
 from tests.real.nixl_fake import FakeNixl
 
@@ -117,3 +119,27 @@ def swap(context, members, backend, steps, **switches):
         made.execute()
 
     return [*errors, error_of(exchanged), _tag(arrived)]
+
+
+def legacy_swap(context, members, backend, steps):
+    return swap(context, members, backend, steps, legacy_global_peer=True)
+
+
+def legacy_errors(context, members, backend):
+    """The errors of adding one send and of executing it, with ranks taken for global ones."""
+    weights = [tagged([0], [torch.float32])]
+    made = communicator(context, members, backend, weights, weights[0], legacy_global_peer=True)
+    if made is None:
+        return None
+    added = error_of(made.add_send, weights[0][0][0], 1 - members.index(context.rank))
+    return added, error_of(made.execute)
+
+
+def lonely(context, method):
+    """Rank 0 alone asks for a transfer, on a group that gives up soon; its error."""
+    group = dist.new_group([0, 1], timeout=timedelta(seconds=0.3), backend="gloo")
+    made = TorchDistGlooStagedEplbCommunicator(group)
+    if context.rank:
+        return None
+    getattr(made, method)(torch.zeros(3), 1, 4)
+    return error_of(made.execute)

@@ -1,6 +1,6 @@
 """Ranks as real processes that carry out one function after another, all at the same time.
 
-Rules: a process is started by spawn, meets the others through a file, and ends when its pipe
+Rules: a process comes fresh from the fork server, meets the others through a file, and ends when its pipe
 closes or by its own pid.  Every call has a deadline; a rank that misses it prints its stacks, and
 all of them are ended.
 """
@@ -43,14 +43,15 @@ class Ranks:
     """A set of processes, one per global rank."""
 
     def __init__(self, size):
-        spawn = multiprocessing.get_context("spawn")
+        start = multiprocessing.get_context("forkserver")
+        start.set_forkserver_preload(["torch", "torch.distributed"])  # imported once, not per rank
         self._folder = tempfile.TemporaryDirectory()
         store = Path(self._folder.name) / "store"
         self.size = size
         self._pipes, self._processes = [], []
         for rank in range(size):
-            here, there = spawn.Pipe()
-            process = spawn.Process(target=_serve, args=(rank, size, str(store), there))
+            here, there = start.Pipe()
+            process = start.Process(target=_serve, args=(rank, size, str(store), there))
             process.daemon = True
             process.start()
             there.close()
