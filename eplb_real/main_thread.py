@@ -55,6 +55,7 @@ class AsyncEplb:
         _require_layers(models, step_interval)
         new_event = partial(CpuGpuEvent, event_factory=event_factory, debug=debug)
         self.steps = step_interval - step_interval // 4
+        self.cycles = 0  # rearrangements begun
         self._interval = step_interval
         self._shared = Shared(
             models,
@@ -90,6 +91,7 @@ class AsyncEplb:
         if self.steps < self._interval or self.in_cycle:  # M7
             return
         self.steps = 0
+        self.cycles += 1
         self._rearrange()
 
     @property

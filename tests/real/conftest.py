@@ -2,7 +2,14 @@
 
 import pytest
 
-collect_ignore = ["fakes.py", "nixl_fake.py", "on_rank.py", "ranks.py"]
+collect_ignore = [
+    "fakes.py",
+    "nixl_fake.py",
+    "on_nixl.py",
+    "on_rank.py",
+    "on_worker.py",
+    "ranks.py",
+]
 
 
 @pytest.fixture(scope="session")

@@ -143,3 +143,36 @@ def lonely(context, method):
         return None
     getattr(made, method)(torch.zeros(3), 1, 4)
     return error_of(made.execute)
+
+
+def made_on_cpu(context, backend, with_tensors):
+    weights = [torch.zeros(2, 3)] if with_tensors else []
+    return _made(context, backend, weights)
+
+
+def made_on_device(context, backend):
+    return _made(context, backend, [torch.zeros(2, 3, device="meta")])
+
+
+def _made(context, backend, weights):
+    """What a communicator is and which of two groups it uses."""
+    groups = {"cpu": context.group([0, 1, 2, 3]), "device": context.group([3, 2, 1, 0])}
+    both = SimpleNamespace(
+        cpu_group=groups["cpu"], device_group=groups["device"], device_communicator=None
+    )
+    made = create_eplb_communicator(both, backend, weights)
+    used = next(name for name, group in groups.items() if group is made._group)
+    return f"{type(made).__name__} on the {used} group"
+
+
+def broken_nixl(context):
+    """A wrapper that cannot be opened; the error and the type of its cause."""
+
+    def broken():
+        raise OSError("no device")
+
+    both = coordinator(context.group([0, 1, 2, 3]))
+    try:
+        create_eplb_communicator(both, "nixl", [torch.zeros(2, 3)], open_wrapper=broken)
+    except RuntimeError as error:
+        return str(error), type(error.__cause__).__name__
