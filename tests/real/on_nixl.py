@@ -2,6 +2,7 @@
 
 import torch
 
+from eplb_real.communicators.base import EplbCommunicator
 from eplb_real.communicators.nixl_staged import NixlStagedEplbCommunicator
 from eplb_real.communicators.nixl_zero_copy import NixlEplbCommunicator
 from tests.real.nixl_fake import FakeNixl
@@ -42,6 +43,7 @@ def failing_read(context, backend):
         return None
     wrapper = FakeNixl(["PROC", "ERR"] if context.rank else [])
     weights, buffer = torch.full((1, 3), float(context.rank)), torch.full((1, 3), -1.0)
+    made: EplbCommunicator
     if backend == "nixl":
         made = NixlEplbCommunicator(group, [[weights]], [buffer], open_wrapper=lambda: wrapper)
     else:

@@ -161,7 +161,7 @@ def _made(context, backend, weights):
         cpu_group=groups["cpu"], device_group=groups["device"], device_communicator=None
     )
     made = create_eplb_communicator(both, backend, weights)
-    used = next(name for name, group in groups.items() if group is made._group)
+    used = next(name for name, group in groups.items() if group is vars(made)["_group"])
     return f"{type(made).__name__} on the {used} group"
 
 

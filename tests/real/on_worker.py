@@ -8,6 +8,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from eplb_real.communicators.base import EplbCommunicator
 from eplb_real.communicators.nixl_zero_copy import NixlEplbCommunicator
 from eplb_real.communicators.torch_gloo import TorchDistGlooStagedEplbCommunicator
 from eplb_real.main_thread import AsyncEplb
@@ -31,10 +32,13 @@ def rolled(load, placement, ranks):
 
 def groups_of(context, members=(0, 1)):
     """Fresh groups, as a test may leave one in the middle of something."""
-    made = [dist.new_group(list(members), timeout=SOON, backend="gloo") for _ in range(4)]
+    device, votes, workers, data = (
+        dist.new_group(list(members), timeout=SOON, backend="gloo") for _ in range(4)
+    )
     if context.rank not in members:
         return None, None
-    return Groups(*made[:3], members.index(context.rank), len(members)), made[3]
+    rank = members.index(context.rank)
+    return Groups(device, votes, workers, rank, len(members)), data
 
 
 def model_of(name, rank, ranks, data_group, policy=rolled, backend="torch_gloo", batched=False):
@@ -43,6 +47,7 @@ def model_of(name, rank, ranks, data_group, policy=rolled, backend="torch_gloo",
     mine = slice(rank * rows, rank * rows + rows)
     weights = [tagged(row[mine], [torch.float32, torch.int64]) for row in PLACEMENT]
     buffer = tagged([STALE] * rows, [torch.float32, torch.int64])
+    made: EplbCommunicator
     if backend == "nixl":
         made = NixlEplbCommunicator(data_group, weights, buffer, open_wrapper=FakeNixl)
     else:

@@ -1,5 +1,7 @@
 """The exchange on real processes, against the model's small interpreter of plans."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ MEMBERS = {
     3: ([1, 2, 3], [3, 0, 2]),
     4: ([0, 1, 2, 3], [2, 0, 3, 1]),
 }
+NOBODY: Any = None  # a communicator that must not be used
 DTYPES = (
     torch.float32,
     torch.bfloat16,
@@ -91,12 +94,14 @@ def test_strict_refuses_an_expert_that_nobody_holds_before_anything_moves(ranks)
 
 def test_maps_of_another_number_of_layers_are_refused():
     with pytest.raises(ValueError, match="maps of 1 and 2 layers, weights of 1"):
-        rearrange([[0]], [[0], [0]], [[]], [], None, rank=0, ranks=1)
+        rearrange([[0]], [[0], [0]], [[]], [], NOBODY, rank=0, ranks=1)
 
 
 def test_weights_of_another_number_of_rows_are_refused():
     with pytest.raises(ValueError, match=r"weights of \[\(3,\)\], a buffer of \[\(2,\)\]"):
-        transfer_layer(plan([0, 1], [1, 0], 1), 0, [0, 1], [torch.zeros(3)], [torch.zeros(2)], None)
+        transfer_layer(
+            plan([0, 1], [1, 0], 1), 0, [0, 1], [torch.zeros(3)], [torch.zeros(2)], NOBODY
+        )
 
 
 def test_checking_weights_names_the_rows_that_are_wrong():

@@ -203,6 +203,7 @@ def test_a_worker_let_go_before_the_result_is_cleared_dies_and_is_reported():
     class Hasty(AsyncEplb):
         def _consume(self, model, result):
             result.consumed.record()  # V9 before V8
+            assert self._worker is not None
             self._worker.join(DEADLINE)
             model.pending = None
 
