@@ -5,6 +5,7 @@ import pytest
 collect_ignore = [
     "fakes.py",
     "nixl_fake.py",
+    "on_cuda.py",
     "on_nixl.py",
     "on_rank.py",
     "on_worker.py",
