@@ -21,6 +21,7 @@ from eplb_real.gpu.pool import Late, Pool, RankError, pool
 EXCLUSIVE = {"threads": 128, "shared_bytes": 200 * 1024}
 CHANNEL = {"threads": 640, "shared_bytes": 120 * 1024}
 TINY = {"threads": 32, "shared_bytes": 0}
+LONGEST_DRAIN = 5.0  # seconds
 SHOWS = 0.05  # seconds in which something that can start has started
 CALLS = (
     "malloc", "host_alloc", "event_create_record", "record", "wait", "event_synchronize",
@@ -147,12 +148,20 @@ class Probe:
             self._hold(Holder(1, 1), stream="third")
             self._rank.ask("fill", count=1200, generation=self._generation, stream="third")
             yield {"what": "queue depth", "accepted": self._settled(words.FILLED)}
-        for blocked in (1, 2, 4, 6, 7, 8, 9, 12, 16, 31, 32):
+        count = 40
+        self._rank.ask("new_streams", count=count)
+        blocked = [[index] for index in range(count)]
+        blocked += [list(range(n)) for n in (2, 4, 7, 8, 9, 16, 24, 31)]
+        for indices in blocked:
             with self._fresh():
                 self._hold(Holder(1, 1), stream="side")
-                self._rank.ask("block_streams", count=blocked, slot=1, generation=self._generation)
-                yield {"what": "blocked streams", "blocked": blocked,
-                       "runs": self._comes(words.STAMPS + 1, self._generation, SHOWS)}  # fmt: skip
+                self._rank.tell("block_streams", blocked=indices, generation=self._generation)
+                returned = self._answers()
+                time.sleep(0.01)
+                marks = self._page.block(0, words.CENSUS, count)
+                yield {"what": "blocked streams", "blocked": indices, "returned": returned,
+                       "stopped": [i for i, mark in enumerate(marks)
+                                   if mark != self._generation and i not in indices]}  # fmt: skip
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """Which host calls return under a spinner, and under a gang that waits."""
@@ -257,7 +266,9 @@ class _Fresh:
         return None
 
     def __exit__(self, *_: object) -> None:
-        self._pool.drain()
+        taken = self._pool.drain()
+        if taken > LONGEST_DRAIN:
+            raise RankError(f"the device was idle only after {taken:.1f} s")
 
 
 PARTS: Sequence[str] = (

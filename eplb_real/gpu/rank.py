@@ -34,6 +34,8 @@ class Rank:
 
     def __init__(self, rank: int, ranks: int, device: int, page: Path, store: str) -> None:
         self.rank, self.ranks = rank, ranks
+        self._device = device
+        self._gloo: Any = None
         torch.cuda.set_device(device)
         torch.zeros(1, device="cuda")  # makes the context
         self.page = Page(page)
@@ -41,6 +43,8 @@ class Rank:
         self.streams = {name: torch.cuda.Stream() for name in ("compute", "side", "third")}
         self.streams["urgent"] = torch.cuda.Stream(priority=-1)
         self.calls = HostCalls(self.streams["third"])
+        self._handles: list[int] = []
+        self._event = torch.cuda.Event()
         self._exchange: list[Any] = []
         if store:
             dist.init_process_group(
@@ -89,6 +93,58 @@ class Rank:
             for work in dist.batch_isend_irecv(operations):
                 work.wait()
         self.launcher.tell(words.EXCHANGE_DONE, self.streams["side"].cuda_stream)
+
+    def exchange_through_host(self, generation: int) -> None:
+        """The same exchange staged through host memory over gloo, in a thread of its own."""
+        if self._gloo is None:
+            self._gloo = dist.new_group(backend="gloo", timeout=timedelta(minutes=1))
+
+        def run() -> None:
+            torch.cuda.set_device(self._device)
+            with torch.cuda.stream(self.streams["side"]):
+                staged = [(op, buffer, buffer.cpu(), peer) for op, buffer, peer in self._exchange]
+                works = [op(host, peer, self._gloo) for op, _, host, peer in staged]
+                for work in works:
+                    work.wait()
+                for op, buffer, host, _ in staged:
+                    if op is dist.irecv:
+                        buffer.copy_(host)
+            self.page.put(self.rank, words.EXCHANGE_DONE, generation)
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def ordered(self, shape: dict[str, Any], generation: int) -> None:
+        """The exchange, and the gang behind it by a stream edge: the same on every rank."""
+        self.exchange()
+        event = torch.cuda.Event()
+        event.record(self.streams["side"])
+        event.wait(self.streams["compute"])
+        self.gang(shape, generation)
+
+    def race(self, shape: dict[str, Any], generation: int, spins: list[int]) -> None:
+        """Two threads that launch the exchange and the gang when the release word comes."""
+
+        def wait(count: int) -> None:
+            torch.cuda.set_device(self._device)
+            while self.page.of(0, words.RELEASE) != generation:
+                pass
+            for _ in range(count):
+                pass
+
+        def first() -> None:
+            wait(spins[0])
+            self.exchange()
+
+        def second() -> None:
+            wait(spins[1])
+            self.gang(shape, generation)
+
+        threads = [threading.Thread(target=each) for each in (first, second)]
+        for thread in threads:
+            thread.start()
+        self.page.put(self.rank, words.STAMPS, generation)
+        for thread in threads:
+            thread.join()
 
     def channels(self, shape: dict[str, Any], peers: list[int], generation: int) -> None:
         """Enqueue synthetic channels on `side`, and the copy that tells of their end."""
@@ -141,7 +197,7 @@ class Rank:
         """Make a host call in a thread of its own, which stamps a word once it has returned."""
 
         def make() -> None:
-            torch.cuda.set_device(torch.cuda.current_device())
+            torch.cuda.set_device(self._device)
             self.calls.make(name)
             self.page.put(self.rank, words.STAMPS + slot, generation)
 
@@ -160,18 +216,29 @@ class Rank:
 
         threading.Thread(target=launch, daemon=True).start()
 
-    def block_streams(self, count: int, slot: int, generation: int) -> None:
-        """Let that many new streams wait for what `side` holds, then stamp on one more."""
-        event = torch.cuda.Event()
-        event.record(self.streams["side"])
-        handles = [self.launcher.new_stream() for _ in range(count + 1)]
-        for handle in handles[:-1]:
-            self.launcher.stream_waits(handle, event.cuda_event)
-            self.launcher.launch("stamp", Shape(1, threads=32), handle, [
-                (self.rank, ctypes.c_int), (22, ctypes.c_int), (generation, ctypes.c_uint),
-            ])  # fmt: skip
-        self.launcher.launch("stamp", Shape(1, threads=32), handles[-1], [
-            (self.rank, ctypes.c_int), (slot, ctypes.c_int), (generation, ctypes.c_uint),
+    def new_streams(self, count: int) -> None:
+        """Create streams, one after the other, and use each once."""
+        self._handles += [self.launcher.new_stream() for _ in range(count)]
+        for handle in self._handles:
+            self._stamp(handle, words.CENSUS, 0)
+
+    def block_streams(self, blocked: list[int], generation: int) -> None:
+        """Let some of the new streams wait for what `side` holds; every stream then marks itself.
+
+        The mark of stream i is word i of the census.  The blocked ones go first.
+        """
+        self._event.record(self.streams["side"])
+        for index in blocked:
+            self.launcher.stream_waits(self._handles[index], self._event.cuda_event)
+            self._stamp(self._handles[index], words.CENSUS + index, generation)
+        for index, handle in enumerate(self._handles):
+            if index not in blocked:
+                self._stamp(handle, words.CENSUS + index, generation)
+
+    def _stamp(self, handle: int, word: int, generation: int) -> None:
+        self.launcher.launch("stamp", Shape(1, threads=32), handle, [
+            (self.rank, ctypes.c_int), (word - words.STAMPS, ctypes.c_int),
+            (generation, ctypes.c_uint),
         ])  # fmt: skip
 
     def copy_told(self, stream: str = "third") -> None:

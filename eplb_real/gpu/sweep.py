@@ -42,7 +42,7 @@ class Setting:
 
 def nccl_settings(gpus: int, random: Random) -> Iterator[Setting]:
     """Exchanges of NCCL: caps, cluster sizes, sizes, on two ranks and on more."""
-    for cap in (None, 16, 8, 4, 2, 1):
+    for cap in (None, 32, 16, 12, 8, 4, 2, 1):
         for cluster in (None, 0, 2, 8):
             yield Setting(2, _environment(cap, cluster), tuple(_two_ranks(random)))
     for ranks in range(3, gpus + 1):
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=torch.cuda.device_count())
     parser.add_argument("--seconds", type=float, default=480.0)
     parser.add_argument("--only", choices=("nccl", "channels"))
-    parser.add_argument("--channels", type=int, default=400, help="synthetic points of two ranks")
+    parser.add_argument("--channels", type=int, default=480, help="synthetic points of two ranks")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     random = Random(options.seed)
