@@ -15,14 +15,29 @@ from functools import cache, cached_property
 from typing import Any, TypeAlias, get_type_hints
 
 from eplb_model.machine import FOOTPRINTS, Machine
+from eplb_model.ops.allocator import BLOCKS, Blocks
+from eplb_model.ops.devices import SetDevice, SetStream
 from eplb_model.ops.expression import Condition, Value, Variable
+from eplb_model.ops.groups import GroupBoundary, GroupEnd, GroupStart
 from eplb_model.ops.launch import DEVICE_COPY, MEMSET, loaded
 from eplb_model.ops.marks import Event
 from eplb_model.ops.registry import Role
+from eplb_model.ops.tensors import Tensor
+from eplb_model.ops.thread_state import Current, NcclGroup
 from eplb_model.ops.threads import Branch
 from eplb_model.ops.two_thread_event import TwoThreadEvent
 from eplb_model.outcome import Verdict, When
-from eplb_model.world import HostOperation, Kernel, Program, Rank, Stream, World
+from eplb_model.world import (
+    CURRENT,
+    HostOperation,
+    Kernel,
+    Program,
+    Rank,
+    Stream,
+    World,
+    current_place,
+    group_place,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +135,10 @@ class Scenario:
 
 
 def link(scenario: Scenario) -> World:
-    """Flatten the programs and give every name its place."""
+    """Flatten the programs and give every name its place.
+
+    Raises `ValueError` for a rank whose GPUs the model can't keep apart.
+    """
     kernels = dict(scenario.kernels)
     for name in (MEMSET, DEVICE_COPY):
         kernels.setdefault(name, Kernel(name, "regular", 1, 1, FOOTPRINTS["tiny"]))
@@ -136,10 +154,14 @@ def link(scenario: Scenario) -> World:
         for program in threads:
             for op in program.code:
                 memory.update({n: v for n, v in _places(op) if n not in memory})
+            memory.update(_own_places(program))
         ranks.append(Rank(threads, plan.streams, {**memory, **plan.initial}))
     everyone = tuple(range(len(ranks)))
     groups = {"world": everyone, **scenario.groups}
-    return World(scenario.machine, kernels, tuple(ranks), groups)
+    world = World(scenario.machine, kernels, tuple(ranks), groups)
+    for rank in range(len(ranks)):
+        _check_devices(world, rank)
+    return world
 
 
 INITIAL: Mapping[str, Any] = {
@@ -148,6 +170,7 @@ INITIAL: Mapping[str, Any] = {
     "lock": None,
     "event": Event(),
     "cpu_gpu_event": TwoThreadEvent(),
+    "tensor": Tensor(),
 }
 
 
@@ -177,8 +200,35 @@ def _places(op: HostOperation) -> Iterator[tuple[str, Any]]:
     for role, _, name in names_in(op):
         if role.name in INITIAL:
             yield name, INITIAL[role.name]
+        if role.name == "tensor":
+            yield BLOCKS, Blocks()
         elif role.name == "module":
             yield loaded(name), False
+
+
+def _own_places(program: Program) -> Iterator[tuple[str, Any]]:
+    """What a thread carries along, if its program ever touches it."""
+    if any(isinstance(op, (SetDevice, SetStream)) for op in program.code):
+        yield current_place(program.name), Current()
+    if any(isinstance(op, (GroupStart, GroupEnd, GroupBoundary)) for op in program.code):
+        yield group_place(program.name), NcclGroup()
+
+
+def _check_devices(world: World, rank: int) -> None:
+    """Only one GPU of a rank has SMs: kernels of several must never have to wait for any."""
+    described = world.ranks[rank]
+    several = any(stream.device for stream in described.streams)
+    if several and not world.roomy[rank]:
+        raise ValueError(
+            f"rank {rank} has streams on several devices and kernels that may have to wait for "
+            "SMs; expected kernels that always fit together, or copies and events alone"
+        )
+    named = {getattr(op, "stream", None) for each in described.threads for op in each.code}
+    if CURRENT in named and world.default_stream(rank, 0) is None:
+        raise ValueError(
+            f"rank {rank} uses the current stream and has no stream on device 0, where every "
+            "thread starts; expected one"
+        )
 
 
 def assemble(plan: ThreadPlan) -> Program:

@@ -208,6 +208,7 @@ def _stream() -> Schema:
         "name": NAMED,
         "priority": _or_template({"type": "integer"}),
         "kind": _or_template({"enum": list(STREAM_KINDS)}),
+        "device": _count(0),
     }
     return _or_template(_fields(properties, ("name",)))
 

@@ -109,11 +109,12 @@ class VectorFile:
         groups = read_groups(self._section("groups", scope), ranks)
         kernels = self._section("kernels", scope)
         read = read_kernels(kernels, ranks) if kernels is not None else {}
-        return Scenario(
+        plans = self._plans(values, scope, ranks, read, groups)
+        found = Scenario(
             self.name,
             machine,
             read,
-            self._plans(values, scope, ranks, read, groups),
+            plans,
             groups,
             self._text("about") or "",
             values,
@@ -122,6 +123,16 @@ class VectorFile:
             self._text("fixes"),
             None if switches else self._expectation(values, scope),
         )
+        if any(stream.device for plan in plans for stream in plan.streams):
+            self._check_devices(found)
+        return found
+
+    def _check_devices(self, scenario: Scenario) -> None:
+        """Raise for ranks with several GPUs that the model can't keep apart."""
+        try:
+            assert scenario.world.ranks
+        except ValueError as error:
+            raise Node(None, self.file, ("streams",)).error(str(error)) from None
 
     def _plans(
         self,

@@ -55,6 +55,8 @@ class StreamOperation(Protocol):
 
 Grain = Literal["first", "grid", "channel", "end"]
 
+CURRENT = "current"  # as the name of a stream: the current one of the thread that calls
+
 
 @dataclass(frozen=True, slots=True)
 class Meets:
@@ -113,6 +115,7 @@ class Stream:
     name: str
     priority: int = 0
     kind: StreamKind = "nonblocking"
+    device: int = 0  # which GPU of the process it is on
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """One process with one GPU."""
+    """One process with its GPU; streams of further GPUs run beside it (`Stream.device`)."""
 
     threads: tuple[Program, ...]
     streams: tuple[Stream, ...]
@@ -181,6 +184,21 @@ class World:
     def streams_of(self, rank: int) -> tuple[Actor, ...]:
         return self._streams_by_rank[rank]
 
+    def streams_on(self, rank: int, device: int) -> tuple[Actor, ...]:
+        """The streams of one GPU of a rank."""
+        specs = self.stream_specs
+        return tuple(s for s in self.streams_of(rank) if specs[s.slot].device == device)
+
+    def streams_named(self, rank: int, name: str) -> tuple[Actor, ...]:
+        """The streams that a name in a program may stand for."""
+        return self.streams_of(rank) if name == CURRENT else (self.stream(rank, name),)
+
+    def default_stream(self, rank: int, device: int) -> Actor | None:
+        """What a thread's current stream is until it sets one: the legacy one, else the first."""
+        streams = self.streams_on(rank, device)
+        legacy = (s for s in streams if self.stream_specs[s.slot].kind == "legacy")
+        return next(legacy, streams[0] if streams else None)
+
     @cached_property
     def programs(self) -> tuple[Program, ...]:
         """By thread index."""
@@ -207,24 +225,42 @@ class World:
 
     @cached_property
     def connections(self) -> tuple[int, ...]:
-        """For each stream, its hardware queue among those of its rank (G6)."""
-        mapping = []
+        """For each stream, its hardware queue among those of its rank; no GPU shares one (G6)."""
+        mapping: dict[Actor, int] = {}
         for rank in range(len(self.ranks)):
-            count = len(self.streams_of(rank))
-            match self.machine.switches.queue_map:
-                case "together":
-                    mapping += [0] * count
-                case "apart":
-                    mapping += list(range(count))
-                case _:
-                    mapping += [index % self.machine.connections for index in range(count)]
-        return tuple(mapping)
+            first = 0
+            for device in sorted({self.stream_specs[s.slot].device for s in self.streams_of(rank)}):
+                streams = self.streams_on(rank, device)
+                for index, stream in enumerate(streams):
+                    mapping[stream] = first + self._connection(index)
+                first += 1 + max(map(self._connection, range(len(streams))))
+        return tuple(mapping[stream] for stream in self.streams)
+
+    def _connection(self, index: int) -> int:
+        """The hardware queue of the i-th stream of a GPU."""
+        match self.machine.switches.queue_map:
+            case "together":
+                return 0
+            case "apart":
+                return index
+            case _:
+                return index % self.machine.connections
 
     @cached_property
     def slots(self) -> Mapping[tuple[int, str], int]:
         """Where in `State.memory` a name of a rank lives."""
         names = [(r, name) for r, rank in enumerate(self.ranks) for name in rank.memory]
         return {key: index for index, key in enumerate(names)}
+
+    @cached_property
+    def current_slots(self) -> tuple[int | None, ...]:
+        """For each thread, where in memory its current device and streams are, if it sets any."""
+        return tuple(self.slots.get((t.rank, current_place(t.name))) for t in self.threads)
+
+    @cached_property
+    def group_slots(self) -> tuple[int | None, ...]:
+        """For each thread, where in memory its NCCL group is, if it ever opens or closes one."""
+        return tuple(self.slots.get((t.rank, group_place(t.name))) for t in self.threads)
 
     @cached_property
     def event_slots(self) -> tuple[tuple[int, ...], ...]:
@@ -292,6 +328,16 @@ class World:
         return tuple(_reachable_offers(program) for program in self.programs)
 
 
+def current_place(thread: str) -> str:
+    """Where memory has the current device and streams of a thread; no program can name it."""
+    return f"(current of {thread})"
+
+
+def group_place(thread: str) -> str:
+    """Where memory has the NCCL group of a thread; no program can name it."""
+    return f"(group of {thread})"
+
+
 def _has_marks(value: Any) -> bool:
     return hasattr(value, "passed")
 
@@ -304,7 +350,9 @@ def _is_roomy(world: World, rank: Rank) -> bool:
             for what, name in op.offers():
                 if what == "launch":
                     stream: str = getattr(op, "stream")  # noqa: B009 (every launch has a stream)
-                    by_stream.setdefault(stream, []).append(world.kernels[name])
+                    every = [each.name for each in rank.streams]
+                    for each in every if stream == CURRENT else [stream]:
+                        by_stream.setdefault(each, []).append(world.kernels[name])
     largest = {s: max(kernel.ctas for kernel in kernels) for s, kernels in by_stream.items()}
     return all(
         _fits_beside(world.machine, kernel, sum(largest.values()) - largest[stream])

@@ -6,19 +6,10 @@ so that the list follows the code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests import mutants_groups
+from tests.mutant import Mutant
 
-
-@dataclass(frozen=True)
-class Mutant:
-    """A change of one file of `eplb_model`, and the case that it must break."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    caught_by: str
-
+__all__ = ["MUTANTS", "Mutant"]
 
 MUTANTS = (
     # --- the distributor ---------------------------------------------------------------------
@@ -145,8 +136,8 @@ MUTANTS = (
     Mutant(
         "a grid that never fits is put on the stream",
         "ops/launch.py",
-        "        if not _can_ever_fit(state.world.machine, kernel):\n",
-        "        if False:\n",
+        "    if not _can_ever_fit(state.world.machine, kernel):\n",
+        "    if False:\n",
         "g19_a_grid_that_can_never_be_resident_fails_at_the_call",
     ),
     # --- meetings ----------------------------------------------------------------------------
@@ -297,14 +288,14 @@ MUTANTS = (
     Mutant(
         "a device synchronisation waits for one stream",
         "ops/synchronize.py",
-        "state.world.streams_of(me.rank))",
-        "state.world.streams_of(me.rank)[1:])",
+        "return capture(state, me, streams_here(state, me))",
+        "return capture(state, me, streams_here(state, me)[1:])",
         "a_synchronisation_waits_for_what_the_stream_held",
     ),
     Mutant(
         "a memset goes through a copy engine",
         "ops/launch.py",
-        "        work = RunKernel(MEMSET, 0, (), self.writes)\n",
+        "        work = RunKernel(MEMSET, 0, (), in_blocks(state, me.rank, self.writes))\n",
         "        from eplb_model.ops import copies\n"
         "        work = copies.Transfer('h2d', (), self.writes)\n",
         "g13_a_memset_does_not_pass_a_pending_gang",
@@ -362,23 +353,23 @@ MUTANTS = (
     Mutant(
         "a launch needs no context lock",
         "ops/launch.py",
-        "            context_lock(state, me)\n"
-        '            or pending(state, me, "loads the module of its first launch")\n',
-        '            pending(state, me, "loads the module of its first launch")\n',
+        "        context_lock(state, me)\n"
+        '        or pending(state, me, "loads the module of its first launch")\n',
+        '        pending(state, me, "loads the module of its first launch")\n',
         "g44_free_holds_the_context_lock_while_it_waits",
     ),
     Mutant(
         "cudaFree lets go of the lock before it waits",
         "ops/memory.py",
-        "return capture(take_context(state, me, me.slot), me, everything)",
-        "return capture(state, me, everything)",
+        "return capture(take_context(state, me, me.slot), me, streams_here(state, me))",
+        "return capture(state, me, streams_here(state, me))",
         "g44_free_holds_the_context_lock_while_it_waits",
     ),
     Mutant(
         "cudaFree waits for nothing",
         "ops/memory.py",
-        "        everything = state.world.streams_of(me.rank)\n",
-        "        everything = ()\n",
+        "return capture(take_context(state, me, me.slot), me, streams_here(state, me))",
+        "return capture(take_context(state, me, me.slot), me, ())",
         "g44_free_holds_the_context_lock_while_it_waits",
     ),
     Mutant(
@@ -658,4 +649,111 @@ MUTANTS = (
         'return context_lock(state, me) or pending(state, me, "copies and waits for it")',
         "a_blocking_copy_returns_while_another_thread_frees",
     ),
+    # --- the caching allocator ---------------------------------------------------------------
+    Mutant(
+        "a drop captures no recorded stream",
+        "ops/allocator.py",
+        "frozenset(state.mark(stream) for stream in streams) - {DONE}",
+        "frozenset[Mark]()",
+        "a2_a_recorded_stream_keeps_the_block_until_its_work_is_done",
+    ),
+    Mutant(
+        "marks of blocks stay where they are",
+        "ops/allocator.py",
+        "return self._replace(marks=frozenset(m.passed(stream) for m in self.marks) - {DONE})",
+        "return self",
+        "a2_a_recorded_stream_keeps_the_block_until_its_work_is_done",
+    ),
+    Mutant(
+        "a block moves between pools",
+        "ops/allocator.py",
+        "self.blocks[number].pool == pool and self",
+        "self",
+        "a1_a_block_stays_with_the_stream_it_was_allocated_on",
+    ),
+    Mutant(
+        "a block is handed out while a tensor has it",
+        "ops/allocator.py",
+        "return not self.held and not self.marks",
+        "return not self.marks",
+        "a1_a_live_tensor_keeps_its_block",
+    ),
+    Mutant(
+        "dropped blocks are never handed out",
+        "ops/allocator.py",
+        "number = len(blocks.blocks) if found is None else found",
+        "number = len(blocks.blocks)",
+        "a1_a_dropped_block_is_handed_out_again",
+    ),
+    Mutant(
+        "the highest free block goes first",
+        "ops/allocator.py",
+        "for n in numbers if",
+        "for n in reversed(numbers) if",
+        "a1_the_lowest_free_block_goes_first",
+    ),
+    Mutant(
+        "the stream that allocated is recorded too",
+        "ops/allocator.py",
+        "if slot in (block.pool, *block.recorded):",
+        "if slot in block.recorded:",
+        "a4_to_record_the_stream_that_allocated_changes_nothing",
+    ),
+    Mutant(
+        "a record outlives the drop",
+        "ops/allocator.py",
+        "block = Block(state.world.stream(me.rank, self.stream).slot)",
+        "block = Block(state.world.stream(me.rank, self.stream).slot, recorded=frozenset({1}))",
+        "a2_a_record_counts_for_one_drop",
+    ),
+    Mutant(
+        "a new block needs no lock",
+        "ops/allocator.py",
+        "return None if self._free(state, me) is not None else context_lock(state, me)",
+        "return None",
+        "a3_a_new_block_needs_the_context_lock",
+    ),
+    Mutant(
+        "a free block needs the context lock",
+        "ops/allocator.py",
+        "return None if self._free(state, me) is not None else context_lock(state, me)",
+        "return context_lock(state, me)",
+        "a3_a_free_block_needs_no_lock",
+    ),
+    Mutant(
+        "a drop records its events whatever holds them back",
+        "ops/allocator.py",
+        "        return record_lock(state, me)",
+        "        return None",
+        "g4_a_drop_records_events_and_a_launch_into_a_full_stream_holds_them_back",
+    ),
+    Mutant(
+        "every drop records an event",
+        "ops/allocator.py",
+        "if number is None or not blocks_of(state, me.rank).blocks[number].recorded:",
+        "if number is None:",
+        "a_drop_without_recorded_streams_records_no_event",
+    ),
+    Mutant(
+        "two tensors in one block don't meet",
+        "ops/tensors.py",
+        "return buffer if isinstance(buffer, str) else buffer.place",
+        "return str(buffer)",
+        "a1_a_dropped_block_is_handed_out_again",
+    ),
+    Mutant(
+        "work in a stream names its tensor, not the block",
+        "ops/tensors.py",
+        "    if not tensors:\n        return names",
+        "    return names",
+        "a1_a_dropped_block_is_handed_out_again",
+    ),
+    Mutant(
+        "a dropped tensor may be used",
+        "ops/tensors.py",
+        "if state.read(rank, name).block is None:",
+        "if False:",
+        "a_dropped_tensor_can_not_be_used",
+    ),
+    *mutants_groups.MUTANTS,
 )

@@ -20,9 +20,11 @@ from eplb_model.world import HostOperation
 # These never wait, whatever the state: their guards say nothing.
 NEVER_BLOCK = frozenset(
     {
+        *("group_boundary", "group_start", "set_device", "set_stream"),
         *("access", "assert", "branch", "clear", "die", "event_query", "is_set", "put", "raise"),
         *(
             "irecv",
+            "record_stream",
             "isend",
             "release",
             "set",
@@ -38,7 +40,11 @@ NEVER_BLOCK = frozenset(
 # What helps an operation to block: somebody else holds something, or does not come.
 HELPERS = ("launch", "launch", "free", "memset")
 # What an operation needs to get on, besides these.
-PARTNERS = {"wait_flag": ("set",), "cpu_gpu_event_wait": ("cpu_gpu_event_record",)}
+PARTNERS = {
+    "wait_flag": ("set",),
+    "cpu_gpu_event_wait": ("cpu_gpu_event_record",),
+    "group_end": ("group_start", "group_start"),
+}
 # Which operation puts each kind of work on a stream.
 PUT_BY = {
     "await": "stream_wait_event",

@@ -75,6 +75,8 @@ def _stream(stream: Stream) -> object:
         written["priority"] = stream.priority
     if stream.kind != "nonblocking":
         written["kind"] = stream.kind
+    if stream.device:
+        written["device"] = stream.device
     return written if len(written) > 1 else stream.name
 
 

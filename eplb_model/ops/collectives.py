@@ -2,7 +2,8 @@
 
 Rules (specs/semantics.md#all-reduce): the n-th call of one member pairs with the n-th
 call of every other.  Nothing on the wire says which collective it is; the model looks, and a call
-that pairs with one of another kind is a violation.
+that pairs with one of another kind is a violation.  A call with a time limit raises where a member
+can never come any more.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, ClassVar, Literal
 from eplb_model.ops.expression import Expression
 from eplb_model.ops.kernel import too_late, who_may
 from eplb_model.ops.registry import GroupName, HostStep, NewVariable, operation
+from eplb_model.ops.time_limits import expired, is_hopeless
 from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import Answer, Failure, Post, State, put
 from eplb_model.world import Offer
@@ -26,11 +28,16 @@ class _Collective(HostStep):
 
     __slots__ = ()
     group: str
+    timeout: bool
 
     def offers(self) -> tuple[Offer, ...]:
         return (("collective", self.group),)
 
     def guard(self, state: State, me: Actor) -> Wait | None:
+        wait = self._wait(state, me)
+        return None if wait is not None and self.timeout and is_hopeless(wait) else wait
+
+    def _wait(self, state: State, me: Actor) -> Wait | None:
         local = state.thread(me).local
         if local != "posted":
             return None
@@ -46,6 +53,14 @@ class _Collective(HostStep):
 
         return Wait(explain)
 
+    def _expired(self, state: State, me: Actor) -> State:
+        """Raise, and take back what was brought: nobody will ever ask for it."""
+        at = list(state.world.groups).index(self.group)
+        mine = state.world.groups[self.group].index(me.rank)
+        kept = tuple(each for each in state.posts[at][mine] if each.thread != me.slot)
+        posts = put(state.posts, at, put(state.posts[at], mine, kept))
+        return expired(state._replace(posts=posts), me, f"{self.kind} on group {self.group}")
+
 
 @operation
 @dataclass(frozen=True, slots=True)
@@ -60,9 +75,12 @@ class AllReduce(_Collective):
     value: Expression
     into: NewVariable
     reduction: Literal["sum", "min", "max"] = "sum"
+    timeout: bool = False
 
     def effect(self, state: State, me: Actor) -> State:
         local = state.thread(me).local
+        if local == "posted":
+            return self._expired(state, me)
         if isinstance(local, Answer):
             return state.write(me.rank, self.into, local.value).advance(me)
         value = self.value.of(state, me)
@@ -81,9 +99,13 @@ class Barrier(_Collective):
 
     kind: ClassVar[str] = "barrier"
     group: GroupName
+    timeout: bool = False
 
     def effect(self, state: State, me: Actor) -> State:
-        if isinstance(state.thread(me).local, Answer):
+        local = state.thread(me).local
+        if local == "posted":
+            return self._expired(state, me)
+        if isinstance(local, Answer):
             return state.advance(me)
         return post(state, me, self.group, "barrier", None)
 

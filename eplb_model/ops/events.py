@@ -20,6 +20,7 @@ from eplb_model.ops.registry import (
     operation,
     stream_operation,
 )
+from eplb_model.ops.thread_state import stream_of
 from eplb_model.outcome import Actor, Wait
 from eplb_model.state import DONE, Mark, Pending, State
 
@@ -126,7 +127,7 @@ class EventQuery(HostStep):
 
 def put_record(state: State, me: Actor, stream: str, event: str) -> tuple[State, Mark]:
     """Put a record on a stream and return its mark."""
-    target = state.world.stream(me.rank, stream)
+    target = stream_of(state, me, stream)
     state = submit(state, me, target, Record(event))
     return state, state.mark(target)
 
@@ -136,4 +137,4 @@ def put_await(state: State, me: Actor, stream: str, event: str, mark: Mark | Non
     if mark in (None, DONE):
         return state
     assert mark is not None
-    return submit(state, me, state.world.stream(me.rank, stream), Await(mark, event))
+    return submit(state, me, stream_of(state, me, stream), Await(mark, event))

@@ -17,6 +17,8 @@ from typing import ClassVar
 
 from eplb_model.distributor import arrive, why_not_placed
 from eplb_model.ops.registry import StreamStep, stream_operation
+from eplb_model.ops.tensors import Buffer
+from eplb_model.ops.thread_state import group_of
 from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import Count, Run, State, put
 from eplb_model.world import Kernel, Meets, Offer
@@ -33,8 +35,8 @@ class RunKernel(StreamStep):
     kind: ClassVar[str] = "run_kernel"
     runs: str
     number: int = 0
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
+    reads: tuple[Buffer, ...] = ()
+    writes: tuple[Buffer, ...] = ()
 
     @property
     def kernel(self) -> str | None:
@@ -261,7 +263,15 @@ def whereabouts(state: State, rank: int, kernel: str, number: int) -> tuple[Acto
             work = item.work
             if isinstance(work, RunKernel) and (work.runs, work.number) == (kernel, number):
                 return (state.world.streams[item.stream],)
-    return who_may(state, rank, ("launch", kernel))
+    keepers = _keepers(state, rank, kernel)
+    return tuple(sorted({*keepers, *who_may(state, rank, ("launch", kernel))}))
+
+
+def _keepers(state: State, rank: int, kernel: str) -> Iterator[Actor]:
+    """The threads that keep a launch of a kernel in an open group and may end that group."""
+    for thread in set(state.world.threads_of(rank)) & set(who_may(state, rank, ("group_end", ""))):
+        if any(each.kernel == kernel for each in group_of(state, thread).kept):
+            yield thread
 
 
 def _complete(state: State, me: Actor, work: RunKernel) -> State:
