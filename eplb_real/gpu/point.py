@@ -102,6 +102,7 @@ class Run:
         self._page = pool.page
         self._generation = pool.next_generation()
         self._seen = Seen()
+        self._exchanging: set[int] = set()
         self._begun = time.monotonic()
 
     def go(self) -> Seen:
@@ -151,6 +152,7 @@ class Run:
         return True
 
     def _launch_exchange(self, rank: int) -> None:
+        self._exchanging.add(rank)
         if self._point.exchange == "nccl":
             self._pool[rank].tell("exchange")
         else:
@@ -244,6 +246,9 @@ class Run:
         """End everything by the abort word alone; a hang that does not end so is odd."""
         seen = self._seen
         hung = seen.outcome == "HANG"
+        for rank in range(self._point.ranks):
+            if self._exchanging and rank not in self._exchanging:
+                self._launch_exchange(rank)  # NCCL has no deadline: nobody may be left alone
         seen.unwound = self._pool.drain()
         reasons = {r: self._page.of(r, words.WHY) for r in range(self._point.ranks)}
         seen.why = {rank: why for rank, why in reasons.items() if why}
