@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cache, cached_property
-from typing import Any, TypeAlias, get_type_hints
+from functools import cached_property
+from typing import Any, TypeAlias
 
+from eplb_model.claims import Claim
 from eplb_model.machine import FOOTPRINTS, Machine
+from eplb_model.ops.events import UNRECORDED
 from eplb_model.ops.expression import Condition, Value, Variable
 from eplb_model.ops.launch import DEVICE_COPY, MEMSET, loaded
 from eplb_model.ops.marks import Event
-from eplb_model.ops.registry import Role
+from eplb_model.ops.registry import Role, roles_of
 from eplb_model.ops.threads import Branch
 from eplb_model.ops.two_thread_event import TwoThreadEvent
 from eplb_model.outcome import Verdict, When
@@ -81,6 +83,20 @@ class RankPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """What a protocol makes of parameters: the plan of every rank, and what it says of itself."""
+
+    ranks: tuple[RankPlan, ...]
+    claims: tuple[Claim, ...] = ()
+    forbids: frozenset[str] = frozenset()
+
+
+def planned(made: tuple[RankPlan, ...] | Planned) -> Planned:
+    """The same for a protocol that says nothing of itself."""
+    return made if isinstance(made, Planned) else Planned(made)
+
+
+@dataclass(frozen=True, slots=True)
 class Expectation:
     """What a vector says its check must answer."""
 
@@ -108,6 +124,8 @@ class Scenario:
     classes: tuple[str, ...] = ()
     fixes: str | None = None
     expect: Expectation | None = None
+    claims: tuple[Claim, ...] = ()
+    forbids: frozenset[str] = frozenset()  # of FORBIDDEN
 
     @cached_property
     def world(self) -> World:
@@ -125,7 +143,7 @@ def link(scenario: Scenario) -> World:
     for name in (MEMSET, DEVICE_COPY):
         kernels.setdefault(name, Kernel(name, "regular", 1, 1, FOOTPRINTS["tiny"]))
     ranks = []
-    for plan in scenario.ranks:
+    for number, plan in enumerate(scenario.ranks):
         threads = tuple(assemble(thread) for thread in plan.threads)
         memory: dict[str, Any] = {}
         for kernel in scenario.kernels.values():
@@ -136,11 +154,16 @@ def link(scenario: Scenario) -> World:
         for program in threads:
             for op in program.code:
                 memory.update({n: v for n, v in _places(op) if n not in memory})
+        for claim in scenario.claims:
+            memory.update({n: None for n in claim.names(number) if n not in memory})
         ranks.append(Rank(threads, plan.streams, {**memory, **plan.initial}))
     everyone = tuple(range(len(ranks)))
     groups = {"world": everyone, **scenario.groups}
-    return World(scenario.machine, kernels, tuple(ranks), groups)
+    return World(scenario.machine, kernels, tuple(ranks), groups, scenario.claims, scenario.forbids)
 
+
+# What a program may do by the rules of the machine, and a scenario may call an error.
+FORBIDDEN = (UNRECORDED,)
 
 INITIAL: Mapping[str, Any] = {
     "flag": False,
@@ -161,16 +184,6 @@ def names_in(op: HostOperation) -> Iterator[tuple[Role, str, str]]:
         for role in roles_of(type(op)).get(each.name, ()):
             for name in value if isinstance(value, tuple) else (value,):
                 yield role, each.name, name
-
-
-@cache
-def roles_of(cls: type) -> Mapping[str, tuple[Role, ...]]:
-    """The roles of an operation's fields, read from its annotations."""
-    hints = get_type_hints(cls, include_extras=True)
-    return {
-        name: tuple(m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Role))
-        for name, hint in hints.items()
-    }
 
 
 def _places(op: HostOperation) -> Iterator[tuple[str, Any]]:

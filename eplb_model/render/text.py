@@ -7,10 +7,10 @@ machine that prints it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from eplb_model.outcome import Actor, Finding, Report, Waiting
+from eplb_model.outcome import Actor, Claimed, Finding, Report, Waiting
 
 WIDTH = 100
 
@@ -36,6 +36,8 @@ def report_text(report: Report, replay: str | None = None) -> str:
         blocks += _finding_blocks(report.finding)
         if replay is not None:
             blocks.append(f"Replay:\n  {replay}")
+    if report.claims:
+        blocks.append("Claims:\n" + "\n".join(_claim_lines(report.claims)))
     if report.assumptions:
         blocks.append("Rests on:\n" + "\n".join(f"  {each}" for each in report.assumptions))
     return "\n\n".join(blocks)
@@ -122,6 +124,14 @@ def _finding_blocks(finding: Finding) -> list[str]:
     if finding.circle:
         blocks.append(f"The circle:\n  {circle_text(finding.circle)}")
     return blocks
+
+
+def _claim_lines(claims: Iterable[Claimed]) -> Iterator[str]:
+    for each in claims:
+        lead = f"  {each.outcome:<11}  "
+        yield from textwrap.wrap(
+            each.sentence, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead)
+        )
 
 
 def _waiting_lines(each: Waiting) -> list[str]:
