@@ -228,8 +228,8 @@ def _given_up(found: Exploration, gave_up: tuple[GivenUp, ...]) -> Finding | Non
         return None
     first = min(gave_up, key=lambda each: each.entry)
     way = found.way_to(first.entry)
-    why = first.claim.broken_by(found.states[first.entry])
-    message = f"{first.claim.sentence}: from some point on {why}, while others go on"
+    stays = f"{first.claim.condition} stays false on rank {first.rank} while others go on"
+    message = f"{first.claim.sentence}: {stays}"
     steps = replay(found.states[0].world, way).steps()
     return Finding("stall", message, way, steps, loop=first.loop)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from eplb_model.ops.expression import Condition
+from eplb_model.ops.expression import Condition, Value
 from eplb_model.outcome import Actor
 from eplb_model.state import State
 
@@ -86,10 +86,8 @@ class Agree:
             mine = _Seen(rank, key, state.read(rank, self.variable))
             for other in seen:
                 if other.key == mine.key and other.value != mine.value:
-                    return (
-                        f"with {self.key} {key} on both, {self.variable} is {other.value} "
-                        f"on rank {other.rank} and {mine.value} on rank {rank}"
-                    )
+                    values = f"{self.variable} is {other} and {mine}"
+                    return f"with {self.key} {Value(key)} on both, {values}"
             seen.append(mine)
         return None
 
@@ -102,6 +100,9 @@ class _Seen(NamedTuple):
     key: object
     value: object
 
+    def __str__(self) -> str:
+        return f"{Value(self.value)} on rank {self.rank}"
+
 
 Claim: TypeAlias = Stated | Agree
 
@@ -109,4 +110,4 @@ Claim: TypeAlias = Stated | Agree
 def _values(state: State, rank: int, names: tuple[str, ...]) -> Iterator[str]:
     for name in dict.fromkeys(names):
         value = state.read(rank, name)
-        yield f"{name} is {'null' if value is None else value}"
+        yield f"{name} is {Value(value)}"

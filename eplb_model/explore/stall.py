@@ -21,7 +21,7 @@ from itertools import pairwise
 
 import networkx as nx
 
-from eplb_model.claims import Claim, Stated
+from eplb_model.claims import Stated
 from eplb_model.explore.search import Exploration
 from eplb_model.outcome import Action, Actor
 from eplb_model.step import enabled
@@ -64,7 +64,7 @@ def find_stall(found: Exploration) -> Stall | None:
 class GivenUp:
     """A claim that is never true again on a rank, while others go on."""
 
-    claim: Claim
+    claim: Stated
     rank: int
     entry: int
     loop: tuple[Action, ...]

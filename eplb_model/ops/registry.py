@@ -76,7 +76,8 @@ def roles_of(cls: type) -> Mapping[str, tuple[Role, ...]]:
 def variables_named_by(op: HostStep | StreamStep) -> frozenset[str]:
     """The variables and flags that fields of an operation name outside expressions."""
     found: set[str] = set()
-    roles = roles_of(type(op))
+    cls: type = type(op)
+    roles = roles_of(cls)
     for each in fields(op):  # type: ignore[arg-type]  # every operation is a dataclass
         if any(role.name in ("variable", "flag") for role in roles[each.name]):
             value = getattr(op, each.name)
