@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,7 @@ from eplb_model.step import enabled, initial, step
 from eplb_model.vector import load, scenario_document
 from eplb_model.without import compare
 from eplb_model.words import scenario_text
-from tests.claimed import claiming
+from tests.claimed import claiming, writing
 from tests.small import plain, rank, scenario
 
 BOUND = 1_000
@@ -212,6 +213,12 @@ def test_settling_keeps_what_becomes_of_claims_where_programs_loop_for_ever(desc
     compare_searches(described)
 
 
+@given(writing())
+@settings(max_examples=300)
+def test_settling_keeps_what_becomes_of_claims_about_how_writes_meet(described: Scenario):
+    compare_searches(described)
+
+
 def compare_searches(described: Scenario) -> None:
     full = check(described, Search(settle=False, max_states=BOUND))
     if full.bounds["cut"]:
@@ -257,7 +264,7 @@ def test_an_operation_says_which_variables_it_writes(op: HostStep, written: set[
 
 # --- vectors -----------------------------------------------------------------------------------
 
-CLAIMS = [
+CLAIMS: list[dict[str, Any]] = [
     {"always": ["x", "<=", {"var": "y", "plus": 1}], "on": 0, "sentence": "x is small"},
     {"agree": "x", "when": "y", "sentence": "ranks agree"},
     {"sometimes": [{"var": "x"}, "==", "$n"], "on": "all", "sentence": "x comes to n"},

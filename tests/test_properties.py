@@ -92,6 +92,7 @@ TOLD = (
         "gather_lifted_out_of_gate",
     ),
     Row("pairs 1 of rank 0 with 2 of rank 1", "votes_out_of_step", "violation", "votes_in_step"),
+    Row("is never met", "request_never_received", "violation", "every_request_received"),
     Row("nobody can move", "p2p_lists_differ", "deadlock", "p2p_lists_agree"),
     Row(
         "waits on event done, which was never recorded",
@@ -100,6 +101,9 @@ TOLD = (
         "unrecorded_wait_never_happens",
     ),
 )
+
+
+ROWS = (*BUILT_IN, *CLAIMED, *TOLD)
 
 
 def answered(name: str) -> Report:
