@@ -11,17 +11,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cache, cached_property
-from typing import Any, TypeAlias, get_type_hints
+from functools import cached_property
+from typing import Any, TypeAlias
 
+from eplb_model.claims import Claim
 from eplb_model.machine import FOOTPRINTS, Machine
 from eplb_model.ops.allocator import BLOCKS, Blocks
 from eplb_model.ops.devices import SetDevice, SetStream
+from eplb_model.ops.events import UNRECORDED
 from eplb_model.ops.expression import Condition, Value, Variable
 from eplb_model.ops.groups import GroupBoundary, GroupEnd, GroupStart
 from eplb_model.ops.launch import DEVICE_COPY, MEMSET, loaded
 from eplb_model.ops.marks import Event
-from eplb_model.ops.registry import Role
+from eplb_model.ops.registry import Role, roles_of
 from eplb_model.ops.tensors import Tensor
 from eplb_model.ops.thread_state import Current, NcclGroup
 from eplb_model.ops.threads import Branch
@@ -96,6 +98,20 @@ class RankPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """What a protocol makes of parameters: the plan of every rank, and what it says of itself."""
+
+    ranks: tuple[RankPlan, ...]
+    claims: tuple[Claim, ...] = ()
+    forbids: frozenset[str] = frozenset()
+
+
+def planned(made: tuple[RankPlan, ...] | Planned) -> Planned:
+    """The same for a protocol that says nothing of itself."""
+    return made if isinstance(made, Planned) else Planned(made)
+
+
+@dataclass(frozen=True, slots=True)
 class Expectation:
     """What a vector says its check must answer."""
 
@@ -123,6 +139,8 @@ class Scenario:
     classes: tuple[str, ...] = ()
     fixes: str | None = None
     expect: Expectation | None = None
+    claims: tuple[Claim, ...] = ()
+    forbids: frozenset[str] = frozenset()  # of FORBIDDEN
 
     @cached_property
     def world(self) -> World:
@@ -143,7 +161,7 @@ def link(scenario: Scenario) -> World:
     for name in (MEMSET, DEVICE_COPY):
         kernels.setdefault(name, Kernel(name, "regular", 1, 1, FOOTPRINTS["tiny"]))
     ranks = []
-    for plan in scenario.ranks:
+    for number, plan in enumerate(scenario.ranks):
         threads = tuple(assemble(thread) for thread in plan.threads)
         memory: dict[str, Any] = {}
         for kernel in scenario.kernels.values():
@@ -155,14 +173,20 @@ def link(scenario: Scenario) -> World:
             for op in program.code:
                 memory.update({n: v for n, v in _places(op) if n not in memory})
             memory.update(_own_places(program))
+        for claim in scenario.claims:
+            memory.update({n: None for n in claim.names(number) if n not in memory})
         ranks.append(Rank(threads, plan.streams, {**memory, **plan.initial}))
     everyone = tuple(range(len(ranks)))
     groups = {"world": everyone, **scenario.groups}
-    world = World(scenario.machine, kernels, tuple(ranks), groups)
+    fixed = tuple(ranks), groups, scenario.claims, scenario.forbids
+    world = World(scenario.machine, kernels, *fixed)
     for rank in range(len(ranks)):
         _check_devices(world, rank)
     return world
 
+
+# What a program may do by the rules of the machine, and a scenario may call an error.
+FORBIDDEN = (UNRECORDED,)
 
 INITIAL: Mapping[str, Any] = {
     "flag": False,
@@ -184,16 +208,6 @@ def names_in(op: HostOperation) -> Iterator[tuple[Role, str, str]]:
         for role in roles_of(type(op)).get(each.name, ()):
             for name in value if isinstance(value, tuple) else (value,):
                 yield role, each.name, name
-
-
-@cache
-def roles_of(cls: type) -> Mapping[str, tuple[Role, ...]]:
-    """The roles of an operation's fields, read from its annotations."""
-    hints = get_type_hints(cls, include_extras=True)
-    return {
-        name: tuple(m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Role))
-        for name, hint in hints.items()
-    }
 
 
 def _places(op: HostOperation) -> Iterator[tuple[str, Any]]:

@@ -19,7 +19,7 @@ from eplb_model.formulas import channels_of_grid
 from eplb_model.machine import FOOTPRINTS, MACHINES, Machine
 from eplb_model.ops import OPERATIONS
 from eplb_model.ops.expression import COMPARISONS, Condition, Expression, Value, Variable
-from eplb_model.ops.registry import Role
+from eplb_model.ops.registry import Role, roles_of
 from eplb_model.outcome import Action
 from eplb_model.scenario import (
     Forever,
@@ -31,7 +31,6 @@ from eplb_model.scenario import (
     ThreadPlan,
     Try,
     names_in,
-    roles_of,
 )
 from eplb_model.step import enabled, initial, step
 from eplb_model.world import CURRENT, Grain, HostOperation, Kernel, Meets, Stream

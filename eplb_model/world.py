@@ -15,6 +15,7 @@ from eplb_model.machine import Footprint, Machine
 from eplb_model.outcome import Actor, Wait
 
 if TYPE_CHECKING:
+    from eplb_model.claims import Claim
     from eplb_model.state import State
 
 # An offer names something that an operation may bring about: ("flag", "ready"), say.
@@ -29,6 +30,7 @@ class HostOperation(Protocol):
     def guard(self, state: State, me: Actor) -> Wait | None: ...
     def effect(self, state: State, me: Actor) -> State: ...
     def offers(self) -> tuple[Offer, ...]: ...
+    def written_variables(self) -> frozenset[str]: ...
 
 
 class StreamOperation(Protocol):
@@ -47,6 +49,7 @@ class StreamOperation(Protocol):
     def holds_queue(self) -> bool: ...
 
     def passed(self, stream: int) -> StreamOperation: ...
+    def written_variables(self) -> frozenset[str]: ...
 
     def choices(self, state: State, me: Actor) -> tuple[int | None, ...]: ...
     def guard(self, state: State, me: Actor, choice: int | None) -> Wait | None: ...
@@ -146,6 +149,8 @@ class World:
     kernels: Mapping[str, Kernel]
     ranks: tuple[Rank, ...]
     groups: Mapping[str, tuple[int, ...]]
+    claims: tuple[Claim, ...] = ()  # what the scenario says of its variables
+    forbids: frozenset[str] = frozenset()  # of scenario.FORBIDDEN: what is an error here
 
     @cached_property
     def actors(self) -> tuple[Actor, ...]:
@@ -292,6 +297,14 @@ class World:
         """Whether any operation says which buffers it reads or writes."""
         operations = [op for program in self.programs for op in program.code]
         return any(getattr(op, "reads", ()) or getattr(op, "writes", ()) for op in operations)
+
+    @cached_property
+    def claimed(self) -> tuple[frozenset[str], ...]:
+        """For each rank, the variables that some claim looks at."""
+        return tuple(
+            frozenset(name for claim in self.claims for name in claim.names(rank))
+            for rank in range(len(self.ranks))
+        )
 
     @cached_property
     def cyclic(self) -> bool:

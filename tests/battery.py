@@ -7,6 +7,7 @@ import sys
 
 from tests import (
     cases_allocator,
+    cases_claims,
     cases_device,
     cases_groups,
     cases_host,
@@ -18,6 +19,7 @@ from tests.cases import CASES, got
 __all__ = [
     "CASES",
     "cases_allocator",
+    "cases_claims",
     "cases_device",
     "cases_groups",
     "cases_host",

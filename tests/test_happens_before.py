@@ -43,7 +43,7 @@ def runs_of(world: World, count: int) -> Iterator[Trace]:
     random = Random(0)
     for _ in range(count):
         schedule, states = [], [initial(world)]
-        while not no_error_ends_a_thread(states[-1]) and (actions := enabled(states[-1])):
+        while not no_error_ends_a_thread.broken_by(states[-1]) and (actions := enabled(states[-1])):
             schedule.append(random.choice(actions))
             states.append(step(states[-1], schedule[-1]))
         yield Trace(tuple(schedule), tuple(states))

@@ -13,6 +13,8 @@ Rules, each checked against the text of the programs once per search:
   wherever it is placed, or nothing more can arrive and at most one kernel waits.
 - A launch or a copy into a stream that only this thread feeds, on a rank where everything fits; not
   one that uses tensors.  An access to a block counts as one that others may conflict with.
+- Never a step that may change a variable of some claim: every order of these is looked at, so no
+  state in which a claim could be seen to hold or to fail is left out.
 An access may thus begin earlier, never end earlier: races are neither hidden nor made up, but a
 run that would have gone past one may not be seen any more, so `when` of a race is looked up in the
 plain search.
@@ -80,7 +82,7 @@ class _RankText:
     def host_step(self, state: State, me: Actor) -> bool:
         thread = state.threads[me.slot]
         op = self._world.programs[me.slot].code[thread.pc]
-        if self._keeps_gil or getattr(op, "stream", None) == CURRENT:
+        if self._keeps_gil or self._shows(op) or getattr(op, "stream", None) == CURRENT:
             return False
         match op:
             case AwaitResident() | AwaitComplete() | WaitRequests(timeout=False):
@@ -104,6 +106,11 @@ class _RankText:
                 )
             case _:
                 return False
+
+    def _shows(self, op: HostOperation | StreamOperation) -> bool:
+        """Whether a step may change what some claim looks at."""
+        claimed = self._world.claimed[self._rank]
+        return bool(claimed) and not claimed.isdisjoint(op.written_variables())
 
     def _uses_only_its_own(self, me: Actor, op: HostOperation) -> bool:
         return all(self._users[name] == {me.slot} for _, _, name in names_in(op))
@@ -139,7 +146,9 @@ class _RankText:
 
     def stream_step(self, state: State, me: Actor) -> bool:
         head = state.head(me)
-        if head is None or self._asked or self._ends_an_access(me.name, head.work):
+        if head is None or self._shows(head.work):
+            return False
+        if self._asked or self._ends_an_access(me.name, head.work):
             return False
         if isinstance(head.work, RunKernel) and self._may_spin_again(head.work.runs):
             return False

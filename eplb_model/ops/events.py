@@ -22,7 +22,9 @@ from eplb_model.ops.registry import (
 )
 from eplb_model.ops.thread_state import stream_of
 from eplb_model.outcome import Actor, Wait
-from eplb_model.state import DONE, Mark, Pending, State
+from eplb_model.state import DONE, Failure, Mark, Pending, State
+
+UNRECORDED = "wait on an unrecorded event"  # what a scenario may forbid
 
 
 @stream_operation
@@ -80,6 +82,8 @@ class StreamWaitEvent(HostStep):
 
     def effect(self, state: State, me: Actor) -> State:
         mark = state.read(me.rank, self.event).mark
+        if is_forbidden(state, mark):
+            return state.fail(me, unrecorded(self.event))
         return put_await(state, me, self.stream, self.event, mark).advance(me)
 
 
@@ -102,6 +106,8 @@ class EventSynchronize(HostStep):
         if isinstance(state.thread(me).local, Pending):
             return state.advance(me)
         mark = state.read(me.rank, self.event).mark
+        if is_forbidden(state, mark):
+            return state.fail(me, unrecorded(self.event))
         return state.stay(me, Pending(frozenset() if mark in (None, DONE) else frozenset({mark})))
 
 
@@ -130,6 +136,16 @@ def put_record(state: State, me: Actor, stream: str, event: str) -> tuple[State,
     target = stream_of(state, me, stream)
     state = submit(state, me, target, Record(event))
     return state, state.mark(target)
+
+
+def is_forbidden(state: State, mark: Mark | None) -> bool:
+    """Whether a wait for this mark is one for no record at all, where a scenario forbids these."""
+    return mark is None and UNRECORDED in state.world.forbids
+
+
+def unrecorded(event: str) -> Failure:
+    """The error of a wait that the scenario forbids."""
+    return Failure("violation", f"waits on event {event}, which was never recorded")
 
 
 def put_await(state: State, me: Actor, stream: str, event: str, mark: Mark | None) -> State:

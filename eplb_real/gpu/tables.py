@@ -109,7 +109,7 @@ def main() -> None:
             "command": options.command,
             "points": dict(sorted(classes.items())),
             "how": "The order is forced by counters. A hang is 0.35 s without a change, and all "
-                   "ends after the abort word alone. OK: the gangs of the ranks that exchange first "
+                   "ends after the abort word alone. OK: gangs of ranks that exchange first "
                    "started beside their exchange; SERIAL: only after it.",
             "source": "5.4, R4, R9",
         },

@@ -14,10 +14,10 @@ from eplb_model.ops.events import Record
 from eplb_model.ops.kernel import RunKernel
 from eplb_model.ops.launch import loaded
 from eplb_model.ops.marks import Await, Event
-from eplb_model.ops.registry import Role
+from eplb_model.ops.registry import Role, roles_of
 from eplb_model.ops.two_thread_event import TwoThreadEvent
 from eplb_model.outcome import Action, Actor
-from eplb_model.scenario import Scenario, roles_of
+from eplb_model.scenario import Scenario
 from eplb_model.state import DONE, NOBODY, Item, Mark, Run, State
 from eplb_model.step import enabled, initial, options, step
 from eplb_model.world import World

@@ -1,27 +1,15 @@
-"""What is wrong with a state, apart from nobody being able to move.  specs/properties.md
-
-Rule: a property looks at one state; what it has to remember is in the state.
-"""
+"""Accesses to buffers that are in progress at the same time.  specs/properties.md#race"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from eplb_model.distributor import is_ready
 from eplb_model.ops.tensors import Uses, conflicts, in_blocks
-from eplb_model.outcome import Actor, Verdict
+from eplb_model.outcome import Actor
 from eplb_model.state import State
 from eplb_model.step import options
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A property that a state breaks."""
-
-    verdict: Verdict
-    message: str
 
 
 class InProgress(NamedTuple):
@@ -32,33 +20,17 @@ class InProgress(NamedTuple):
     uses: Uses
 
 
-def violation(state: State) -> Violation | None:
-    """The first property that a state breaks, if any."""
-    return no_error_ends_a_thread(state) or no_race(state)
-
-
-def no_error_ends_a_thread(state: State) -> Violation | None:
-    """No assertion fails and no contract's error is raised, unless a handler takes it."""
-    for actor, thread in zip(state.world.threads, state.threads, strict=True):
-        if thread.failure is not None and thread.failure.family != "fault":
-            return Violation(thread.failure.family, f"{actor}: {thread.failure.text}")
-    return None
-
-
-def no_race(state: State) -> Violation | None:
-    """No two accesses to one buffer, one of them a write, are in progress at the same time."""
-    if not state.world.names_buffers:
-        return None
+def race_in(state: State) -> str | None:
+    """The first two accesses of a state that conflict."""
     for rank in range(len(state.world.ranks)):
         going_on = list(in_progress(state, rank))
         for number, one in enumerate(going_on):
             for other in going_on[number + 1 :]:
                 shared = conflicts(one.uses, other.uses)
                 if one.actor != other.actor and shared:
-                    return Violation(
-                        "race",
+                    return (
                         f"{one.what} on {one.actor} and {other.what} on {other.actor} "
-                        f"both use {shared[0]}, and nothing orders them",
+                        f"both use {shared[0]}, and nothing orders them"
                     )
     return None
 
