@@ -96,9 +96,7 @@ class Lockstep:
         }
 
     def enabled_of_devices(self) -> set[str]:
-        streams = {
-            _word(device.rank, turn) for device in self.devices for turn in device.turns()
-        }
+        streams = {_word(device.rank, turn) for device in self.devices for turn in device.turns()}
         calls = {
             str(actor)
             for actor in self.world.threads
