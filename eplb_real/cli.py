@@ -23,7 +23,9 @@ from eplb_model.vector import VectorError, VectorFile, catalogue, load
 from eplb_real.doctor import diagnosis
 from eplb_real.drivers.base import Driver
 from eplb_real.drivers.registry import ABSENT, DRIVERS
+from eplb_real.nursery import Spawner
 from eplb_real.runner import Replay, Replayed, Wish, document, lacking, refusals
+from eplb_real.torchrun import TeamError, follow, gather, meeting
 
 BAD_INPUT, INCONCLUSIVE, LACKING, OUR_ERROR, INTERRUPTED = 2, 3, 4, 5, 130
 DEADLINE = 20.0
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (VectorError, ScheduleError, UsageError) as error:
         print(f"eplb-real: {error}", file=sys.stderr)
         return BAD_INPUT
-    except Lacking as error:
+    except (Lacking, TeamError) as error:
         print(f"eplb-real: {error}", file=sys.stderr)
         return LACKING
     except BrokenPipeError:
@@ -66,10 +68,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     driver = _driver(options.driver)
+    where = meeting(os.environ) if driver.name == "gloo" else None
+    if where is None:
+        return _replay_with(driver, None, options)
+    modules = (*driver.modules, "eplb_real.events")
+    if where.rank:
+        follow(where, modules)
+        return 0
+    options.nproc = where.size
+    return _replay_with(driver, gather(where, modules), options)
+
+
+def _replay_with(driver: Driver, team: Spawner | None, options: argparse.Namespace) -> int:
     chosen = _chosen(options)
     done: list[Replayed] = []
     interrupted = False
-    with Replay(driver) as replay:
+    with Replay(driver, team) as replay:
         try:
             for vector, scenario in chosen:
                 wish = _wish(options, vector, scenario)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eplb_real.nursery import Nursery
+from eplb_real.nursery import Spawner
 
 Message = dict[str, Any]
 
@@ -42,7 +42,7 @@ class Link:
 class Hub:
     """All places of one run.  As a context manager it ends them."""
 
-    def __init__(self, nursery: Nursery) -> None:
+    def __init__(self, nursery: Spawner) -> None:
         self._nursery = nursery
         self._selector = selectors.DefaultSelector()
         self.links: list[Link] = []
@@ -55,7 +55,7 @@ class Hub:
 
     def spawn(self, ranks: Sequence[int]) -> Link:
         """A new place for these ranks."""
-        pid, control = self._nursery.spawn()
+        pid, control = self._nursery.spawn(ranks[0])
         link = Link(ranks, pid, control)
         self.links.append(link)
         self._selector.register(control, selectors.EVENT_READ, link)

@@ -22,7 +22,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 PR_SET_PDEATHSIG = 1
 
@@ -31,26 +31,56 @@ class NurseryError(RuntimeError):
     """The nursery did not start, or ended."""
 
 
+class Spawner(Protocol):
+    """Where places come from; process ids are those of this host."""
+
+    def spawn(self, rank: int) -> tuple[int, socket.socket]:
+        """A new place for a rank (or for several, of which this is the first)."""
+
+    def signal(self, pid: int, number: int) -> None:
+        """Signal a place."""
+
+    def end(self, pid: int) -> int:
+        """End a place, and say how it ended."""
+
+    def close(self) -> None:
+        """End everything."""
+
+
 class Nursery:
     """The runner's end: asks for places, signals them, learns how they ended.
 
     Parameters
     ----------
-    modules
-        What the nursery imports before it forks, beside this package.
+    control
+        The socket to the nursery.
+    process
+        The nursery, if it is a child of ours.
     """
 
-    def __init__(self, modules: Sequence[str] = ()) -> None:
+    def __init__(self, control: socket.socket, process: subprocess.Popen[bytes] | None) -> None:
+        self._socket = control
+        self._lines = control.makefile("rb")
+        self._process = process
+
+    @classmethod
+    def started(cls, modules: Sequence[str] = ()) -> Nursery:
+        """A nursery of our own that imports these modules before it forks."""
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", "eplb_real.nursery", str(theirs.fileno()), *modules]
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=_environment()
             )
-        self._socket = ours
-        self._lines = ours.makefile("rb")
+        return cls(ours, process)
 
-    def spawn(self) -> tuple[int, socket.socket]:
+    @property
+    def pid(self) -> int:
+        """The process id of a nursery of our own."""
+        assert self._process is not None, "this nursery is somebody else's child"
+        return self._process.pid
+
+    def spawn(self, rank: int = 0) -> tuple[int, socket.socket]:
         """A new place: its process id, and our end of the socket to it."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -69,7 +99,8 @@ class Nursery:
         """End the nursery and every place that is left."""
         self._socket.close()
         self._lines.close()
-        self._process.wait()
+        if self._process is not None:
+            self._process.wait()
 
     def _ask(self, request: dict[str, Any], answer: str) -> Any:
         try:
@@ -94,8 +125,12 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 def main() -> None:
     """Be the nursery: `python -m eplb_real.nursery FD MODULE...`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the runner's to handle
-    control = socket.socket(fileno=int(sys.argv[1]))
-    for module in ("eplb_real.place", *sys.argv[2:]):
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
+
+
+def serve(control: socket.socket, modules: Sequence[str]) -> None:
+    """Import, then fork places until the runner is gone."""
+    for module in ("eplb_real.place", *modules):
         with contextlib.suppress(
             ModuleNotFoundError
         ):  # the place that needs it says what is missing

@@ -23,7 +23,7 @@ from eplb_model.outcome import Action
 from eplb_model.scenario import Scenario
 from eplb_real.drivers.base import Driver
 from eplb_real.hub import Hub, Link
-from eplb_real.nursery import Nursery
+from eplb_real.nursery import Spawner
 from eplb_real.observe import Line, observation_file, read_observations
 from eplb_real.place import SCENARIO
 from eplb_real.watchdog import Watchdog, stacks
@@ -81,7 +81,7 @@ class _Ended(Exception):
         self.pending = tuple(pending)
 
 
-def run(scenario: Scenario, driver: Driver, nursery: Nursery, order: Order) -> RunResult:
+def run(scenario: Scenario, driver: Driver, nursery: Spawner, order: Order) -> RunResult:
     """Run a scenario once.
 
     Parameters

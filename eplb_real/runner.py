@@ -22,7 +22,7 @@ from eplb_model.refine import Ending, Refinement, refine
 from eplb_model.scenario import Scenario
 from eplb_model.trace import schedule_text
 from eplb_real.drivers.base import Driver, library_modules
-from eplb_real.nursery import Nursery
+from eplb_real.nursery import Nursery, Spawner
 from eplb_real.run import Order, Pending, RunResult, run
 
 Answer = Literal["agrees", "disagrees", "declined", "inconclusive"]
@@ -104,11 +104,19 @@ class Replay:
     """Replays scenarios with one driver, one after the other.
 
     As a context manager it ends every process that it started.
+
+    Parameters
+    ----------
+    driver
+        Where.
+    team
+        Where places come from; by default from a nursery of our own.
     """
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, team: Spawner | None = None) -> None:
         self._driver = driver
-        self._nursery: Nursery | None = None
+        self._team = team
+        self._nursery: Spawner | None = team
         self._imported: set[str] = set()
 
     def __enter__(self) -> Replay:
@@ -144,10 +152,8 @@ class Replay:
         plan = _wished(plan_of(report), wish)
         if plan is None:
             return replayed("inconclusive", f"the model's own answer is {report.verdict}")
-        reasons = [
-            *_missing(scenario, self._driver),
-            *self._driver.declines(scenario, lambda: report),
-        ]
+        reasons = _missing(scenario, self._driver)
+        reasons += self._driver.declines(scenario, lambda: report)
         if reasons:
             return replayed("declined", "; ".join(reasons))
         results: list[RunResult] = []
@@ -159,13 +165,15 @@ class Replay:
                 return replayed(*found, results)
         return replayed("agrees", "", results)
 
-    def _nursery_for(self, scenario: Scenario) -> Nursery:
+    def _nursery_for(self, scenario: Scenario) -> Spawner:
         """A nursery that has imported what the scenario needs here."""
+        if self._team is not None:
+            return self._team
         modules = {*self._driver.modules, *library_modules(scenario)}
         if self._nursery is None or not modules <= self._imported:
             modules |= self._imported
             self.close()
-            self._nursery = Nursery(sorted(modules))
+            self._nursery = Nursery.started(sorted(modules))
             self._imported = modules
         return self._nursery
 

@@ -35,7 +35,7 @@ def own_ranks():
 
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
-    made = Nursery()
+    made = Nursery.started()
     yield made
     made.close()
 

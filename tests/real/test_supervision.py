@@ -24,11 +24,11 @@ from eplb_real.drivers.registry import DRIVERS
 from tests.real.places import children_of, hanging
 from pathlib import Path
 
-nursery = Nursery()
+nursery = Nursery.started()
 with Hub(nursery) as hub:
     run = _Run(hanging(3), DRIVERS["threads"], hub, Path(sys.argv[1]), Order())
     run._begin()
-    print(nursery._process.pid, *(link.pid for link in hub.links), flush=True)
+    print(nursery.pid, *(link.pid for link in hub.links), flush=True)
     sys.stdin.read()
 """
 
@@ -66,7 +66,7 @@ def test_a_rank_that_is_killed_in_the_middle_is_reported(on_threads, monkeypatch
 
 
 def test_a_nursery_signals_only_what_it_has_not_buried():
-    nursery = Nursery()
+    nursery = Nursery.started()
     pid, control = nursery.spawn()
     with control:
         assert nursery.end(pid) == -signal.SIGKILL
@@ -78,7 +78,7 @@ def test_a_nursery_signals_only_what_it_has_not_buried():
 
 
 def test_closing_a_nursery_ends_its_places():
-    nursery = Nursery()
+    nursery = Nursery.started()
     pid, control = nursery.spawn()
     with control:
         nursery.close()
@@ -97,7 +97,7 @@ def test_fifty_runs_leave_no_thread_process_or_file_descriptor(on_threads, nurse
 
 
 def _held(nursery: Nursery) -> tuple[int, int, list[int], int]:
-    pid = nursery._process.pid
+    pid = nursery.pid
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     theirs = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     return threading.active_count(), descriptors, children_of(pid), theirs
