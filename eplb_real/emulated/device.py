@@ -19,6 +19,7 @@ from eplb_real.emulated.events import EmulatedEvent, Pair
 from eplb_real.emulated.meetings import Meetings
 from eplb_real.emulated.monitor import Monitor, Observer
 from eplb_real.emulated.pace import Pace
+from eplb_real.emulated.queues import Item
 from eplb_real.emulated.streams import EmulatedStream
 
 
@@ -36,6 +37,22 @@ class Standing(NamedTuple):
     def __str__(self) -> str:
         held = f", holds {len(self.holds)} SM slots" if self.holds else ""
         return f"{self.actor} ({self.doing}{held}): {self.why or 'may go on'}"
+
+
+class Ticket:
+    """What was captured of a device: done once all of it has left its streams."""
+
+    def __init__(self, device: EmulatedDevice, marks: tuple[Item, ...]) -> None:
+        self._device = device
+        self._marks = marks
+
+    @property
+    def done(self) -> bool:
+        return all(mark.done for mark in self._marks)
+
+    def wait(self) -> None:
+        """Let the calling thread wait until it is done."""
+        self._device.call("wait", host_calls.pending(self._marks)).finish()
 
 
 class EmulatedDevice(Monitor):
@@ -57,11 +74,22 @@ class EmulatedDevice(Monitor):
         self._current = threading.local()
         super().__init__(rank, world, meetings, observer, pace)
 
+    # --- threads --------------------------------------------------------------
+
+    def me(self) -> str:
+        """What the calling thread is known as: its own name unless it has said otherwise."""
+        name: str = getattr(self._current, "me", threading.current_thread().name)
+        return name
+
+    def know_me_as(self, name: str) -> None:
+        """Say what the calling thread is known as: the name of its program."""
+        self._current.me = name
+
     # --- host calls --------------------------------------------------------------------------
 
     def call(self, what: str, steps: Steps, by: str | None = None, gil: bool = False) -> Call:
         """A host call that has not taken its first step; by default of the calling thread."""
-        return Call(self, by or threading.current_thread().name, what, steps, gil)
+        return Call(self, by or self.me(), what, steps, gil)
 
     def launch(
         self,
@@ -71,13 +99,13 @@ class EmulatedDevice(Monitor):
         writes: Iterable[str] = (),
     ) -> None:
         """Put a kernel on a stream; waits where the stream is full or a module has to be loaded."""
-        me = threading.current_thread().name
+        me = self.me()
         steps = host_calls.launch(self, me, kernel, stream.name, reads, writes)
         self.call(f"launch {kernel} {stream.name}", steps).finish()
 
     def memset(self, stream: EmulatedStream, writes: Iterable[str] = ()) -> None:
         """Put a memset on a stream."""
-        me = threading.current_thread().name
+        me = self.me()
         steps = host_calls.memset(self, me, stream.name, writes)
         self.call(f"memset {stream.name}", steps).finish()
 
@@ -91,21 +119,21 @@ class EmulatedDevice(Monitor):
         writes: Iterable[str] = (),
     ) -> None:
         """Put a copy on a stream, and wait for it where CUDA does."""
-        me = threading.current_thread().name
+        me = self.me()
         steps = host_calls.copy(self, me, direction, stream.name, memory, blocking, reads, writes)
         self.call(f"copy {direction} {stream.name}", steps).finish()
 
     def record(self, event: EmulatedEvent, stream: EmulatedStream) -> None:
         """Capture what a stream holds in an event."""
-        me = threading.current_thread().name
+        me = self.me()
         steps = host_calls.record(self, me, event, stream.name)
-        self.call(f"record {event.name} {stream.name}", steps).finish()
+        self.call(f"record on {stream.name} {event.name}".rstrip(), steps).finish()
 
     def stream_wait(self, stream: EmulatedStream, event: EmulatedEvent) -> None:
         """Let a stream wait for the record that an event holds now."""
-        me = threading.current_thread().name
+        me = self.me()
         steps = host_calls.stream_wait(self, me, stream.name, event)
-        self.call(f"wait {stream.name} {event.name}", steps).finish()
+        self.call(f"wait on {stream.name} {event.name}".rstrip(), steps).finish()
 
     def synchronize(self) -> None:
         """Wait for all that the device holds now."""
@@ -113,17 +141,17 @@ class EmulatedDevice(Monitor):
 
     def free(self) -> None:
         """Free memory: keeps the context lock until what the device holds now is done."""
-        me = threading.current_thread().name
+        me = self.me()
         self.call("free", host_calls.free(self, me)).finish()
 
     def malloc(self) -> None:
         """Allocate memory: needs the context lock for an instant."""
-        me = threading.current_thread().name
+        me = self.me()
         self.call("malloc", host_calls.allocate(self, me)).finish()
 
     def load(self, module: str) -> None:
         """Load a module now instead of at first use."""
-        me = threading.current_thread().name
+        me = self.me()
         self.call(f"load {module}", host_calls.load(self, me, module)).finish()
 
     def await_started(self, kernel: str, number: int = 0) -> None:
@@ -140,11 +168,26 @@ class EmulatedDevice(Monitor):
         """Set or clear a flag that kernels may spin on."""
         self.call(f"put {flag}", host_calls.put_flag(self, flag, up)).finish()
 
+    def outside(self, by: str | None = None) -> Call:
+        """A step that does not touch the device: it waits for the interpreter lock only (G45)."""
+        return self.call("outside", host_calls.outside(), by)
+
+    def capture(self, what: EmulatedStream | EmulatedEvent | None = None) -> Ticket:
+        """Capture what a stream, an event or, by default, the whole device holds now."""
+        with self.monitor:
+            match what:
+                case EmulatedStream():
+                    return Ticket(self, self.queues.items(what.name)[-1:])
+                case EmulatedEvent():
+                    return Ticket(self, () if what.mark is None else (what.mark,))
+                case None:
+                    return Ticket(self, self.queues.marks())
+
     # --- events and streams ------------------------------------------------------------------
 
     def event(self, name: str = "") -> EmulatedEvent:
         """A new event; waits while event records are held back (G4)."""
-        me = threading.current_thread().name
+        me = self.me()
         event: EmulatedEvent = self.call("event", host_calls.new_event(self, me, name)).finish()
         return event
 

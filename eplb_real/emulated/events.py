@@ -36,13 +36,13 @@ class EmulatedEvent:
 
     def query(self) -> bool:
         """Whether the latest record is done; true if there is none."""
-        what = f"query event {self.name}"
+        what = f"query event {self.name}".rstrip()
         done: bool = self._device.call(what, host_calls.event_query(self)).finish()
         return done
 
     def synchronize(self) -> None:
         """Let the calling thread wait for the record of now."""
-        what = f"synchronize event {self.name}"
+        what = f"synchronize event {self.name}".rstrip()
         self._device.call(what, host_calls.event_synchronize(self)).finish()
 
 

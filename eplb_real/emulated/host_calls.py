@@ -120,6 +120,16 @@ def stream_synchronize(device: EmulatedDevice, stream: str) -> Steps:
     yield lambda: _why_pending(marks)
 
 
+def pending(marks: tuple[Item, ...]) -> Steps:
+    """Wait for what was captured before."""
+    yield lambda: _why_pending(marks)
+
+
+def outside() -> Steps:
+    """A step of a thread that needs nothing of the device."""
+    yield at_once
+
+
 def stream_query(device: EmulatedDevice, stream: str) -> Steps:
     """Whether the stream is empty."""
     yield at_once

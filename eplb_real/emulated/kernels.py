@@ -114,7 +114,7 @@ class Running:
     def _why_not_seated(self, choice: int | None) -> str | None:
         resident = len(self.ctas)
         if resident < self._needed():
-            return f"has {resident} of the {self._needed()} CTAs that have to start first"
+            return f"has {resident} of its {self.kernel.ctas} CTAs resident"
         if self.leaves_as_one:
             return None if self.held() else "has no CTA to end"
         position = self._next(choice)

@@ -130,8 +130,10 @@ class Monitor:
 
     @contextmanager
     def waits(self, call: Waiter) -> Iterator[None]:
-        """Note who is in which call, for `snapshot`."""
+        """Note who is in which call, for `snapshot`; that somebody waits is to be seen at once."""
         self._waiting[call.by] = call
+        if call.blocked() is not None:
+            self.meetings.changed()
         try:
             yield
         finally:

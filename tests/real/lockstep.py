@@ -7,6 +7,7 @@ then both are asked for their joint state.
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from eplb_model.ops.events import Record
@@ -16,9 +17,9 @@ from eplb_model.ops.marks import Await, Event
 from eplb_model.ops.registry import Role
 from eplb_model.ops.two_thread_event import TwoThreadEvent
 from eplb_model.outcome import Action, Actor
-from eplb_model.scenario import roles_of
+from eplb_model.scenario import Scenario, roles_of
 from eplb_model.state import DONE, NOBODY, Item, Mark, Run, State
-from eplb_model.step import initial, options, step
+from eplb_model.step import enabled, initial, options, step
 from eplb_model.world import World
 from eplb_real.emulated import Call, EmulatedDevice, Fault, Gated, Meetings, Misuse, Turn, perform
 from eplb_real.emulated import queues as real
@@ -117,6 +118,19 @@ class Lockstep:
     def compare(self) -> None:
         assert self.joint_of_devices() == self.joint_of_model()
         assert self.enabled_of_devices() == self.enabled_of_model()
+
+
+def random_walk(described: Scenario, seed: int, most_steps: int = 150) -> None:
+    """Follow one run on both sides, to its end or up to a bound, and compare after each step."""
+    chooser = random.Random(seed)
+    lockstep = Lockstep(described.world)
+    lockstep.compare()
+    for _ in range(most_steps):
+        actions = enabled(lockstep.state)
+        if not actions:
+            break
+        lockstep.take(chooser.choice(actions))
+        lockstep.compare()
 
 
 def _word(rank: int, turn: Turn) -> str:

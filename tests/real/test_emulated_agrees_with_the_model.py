@@ -5,43 +5,65 @@ every seat, which CTAs have ended, every lock, event, flag and module, which lau
 and which steps may be taken next.
 """
 
-import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eplb_model.scenario import Scenario
-from eplb_model.step import enabled
-from eplb_model.strategies import Sizes, scenarios, schedules
+from eplb_model.strategies import Sizes, scenarios
 from eplb_model.vector import catalogue, load
 from tests.generated import any_scenario, machines, often
-from tests.real.lockstep import Lockstep
+from tests.real.lockstep import random_walk
 
 # More streams and bigger grids than searches could bear: only one run is followed.
 WIDE = Sizes(ranks=3, threads=3, streams=4, statements=10, kernels=4, ctas=6, depth=2)
+FULL = Sizes(ranks=3, threads=2, streams=4, statements=14, kernels=4, ctas=6, depth=0)
+DEVICE_KINDS = (*("launch",) * 12, "memset", "copy", "set", "record_event", "stream_wait_event")
+
+SEEDS = st.integers(0, 2**32)
 
 
-def follow_a_drawn_schedule(data, scenario: Scenario) -> None:
-    lockstep = Lockstep(scenario.world)
-    lockstep.compare()
-    for action in data.draw(schedules(scenario, max_steps=120)):
-        lockstep.take(action)
-        lockstep.compare()
+@st.composite
+def full_devices(draw) -> Scenario:
+    """Hardly anything but kernels, with meetings and ends in every combination."""
+    scenario: Scenario = draw(scenarios(FULL, machine=draw(machines()), kinds=DEVICE_KINDS))
+    names = tuple(scenario.kernels)
+    kernels = {}
+    for name, kernel in scenario.kernels.items():
+        meets = kernel.meets
+        if meets is not None and draw(st.booleans()):  # also channels that the peer does not have
+            meets = replace(meets, kernel=draw(st.sampled_from(names)))
+        ends = draw(st.sampled_from(("each", "together")))
+        kernels[name] = replace(kernel, meets=meets, ends=ends, until=None)
+    return replace(scenario, kernels=kernels)
+
+
+@settings(often, max_examples=20)
+@given(any_scenario, SEEDS)
+def test_emulated_agrees_with_the_model(scenario, seed):
+    random_walk(scenario, seed)
 
 
 @settings(often, max_examples=40)
-@given(st.data())
-def test_emulated_agrees_with_the_model(data):
-    follow_a_drawn_schedule(data, data.draw(any_scenario))
+@given(full_devices(), SEEDS)
+def test_emulated_agrees_with_the_model_where_kernels_compete(scenario, seed):
+    random_walk(scenario, seed)
 
 
 @pytest.mark.slow
 @settings(often, max_examples=400)
-@given(st.data())
-def test_emulated_agrees_with_the_model_in_wider_scenarios(data):
-    wide = machines().flatmap(lambda machine: scenarios(WIDE, machine=machine, forever=True))
-    follow_a_drawn_schedule(data, data.draw(wide))
+@given(full_devices(), SEEDS)
+def test_emulated_agrees_with_the_model_where_many_kernels_compete(scenario, seed):
+    random_walk(scenario, seed)
+
+
+@pytest.mark.slow
+@settings(often, max_examples=400)
+@given(machines().flatmap(lambda m: scenarios(WIDE, machine=m, forever=True)), SEEDS)
+def test_emulated_agrees_with_the_model_in_wider_scenarios(scenario, seed):
+    random_walk(scenario, seed)
 
 
 @pytest.mark.slow
@@ -52,11 +74,4 @@ def test_emulated_agrees_with_the_model_on_every_vector(name):
         scenario = load(name).scenario({})
         for switch, settings_of_it in scenario.machine.settings():
             scenario = scenario.on(scenario.machine.with_switch(switch, settings_of_it[0]))
-        chooser = random.Random(seed)
-        lockstep = Lockstep(scenario.world)
-        for _ in range(150):
-            actions = enabled(lockstep.state)
-            if not actions:
-                break
-            lockstep.take(chooser.choice(actions))
-            lockstep.compare()
+        random_walk(scenario, seed)
