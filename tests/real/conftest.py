@@ -2,7 +2,7 @@
 
 import pytest
 
-collect_ignore = [
+collect_ignore = ["fakes.py", "nixl_fake.py", "on_cuda.py", "on_nixl.py", "on_rank.py", "on_worker.py", "ranks.py"]
     "fakes.py",
     "nixl_fake.py",
     "on_nixl.py",

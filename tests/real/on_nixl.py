@@ -2,7 +2,6 @@
 
 import torch
 
-from eplb_real.communicators.base import EplbCommunicator
 from eplb_real.communicators.nixl_staged import NixlStagedEplbCommunicator
 from eplb_real.communicators.nixl_zero_copy import NixlEplbCommunicator
 from tests.real.nixl_fake import FakeNixl
@@ -43,16 +42,10 @@ def failing_read(context, backend):
         return None
     wrapper = FakeNixl(["PROC", "ERR"] if context.rank else [])
     weights, buffer = torch.full((1, 3), float(context.rank)), torch.full((1, 3), -1.0)
-    made: EplbCommunicator
-    if backend == "nixl":
-        made = NixlEplbCommunicator(group, [[weights]], [buffer], open_wrapper=lambda: wrapper)
-    else:
-        made = NixlStagedEplbCommunicator(group, [weights], open_wrapper=lambda: wrapper)
+    made = _made(backend, group, weights, buffer, wrapper)
     errors = []
     for _ in range(2):
-        made.set_transfer_context([0, 1], 0)
-        made.add_send(weights[0], 1 - context.rank, context.rank)
-        made.add_recv(buffer[0], 1 - context.rank, 1 - context.rank)
+        _swap(made, context.rank, weights, buffer)
         errors.append(error_of(made.execute))
     return *errors, int(buffer[0, 0]), list(wrapper.open_handles)
 
@@ -86,3 +79,44 @@ def other_rows(context):
         return None
     weights = torch.zeros(1, 3 + context.rank)
     return error_of(NixlEplbCommunicator, group, [[weights]], [weights], open_wrapper=FakeNixl)
+
+
+def endless_read(context, backend):
+    """A READ of rank 1 never ends; the error, the handles that were not released."""
+    group = context.group(PAIR)
+    if context.rank > 1:
+        return None
+    wrapper = FakeNixl(["PROC"] * 1_000_000 if context.rank else [])
+    weights, buffer = torch.zeros(1, 3), torch.zeros(1, 3)
+    made = _made(backend, group, weights, buffer, wrapper, read_timeout=0.01)
+    _swap(made, context.rank, weights, buffer)
+    return error_of(made.execute), list(wrapper.open_handles)
+
+
+def refused_read(context):
+    """A READ of rank 0 is refused; its error, the handles that were not released."""
+    group = context.group(PAIR)
+    if context.rank > 1:
+        return None
+    wrapper = FakeNixl(refuses=context.rank == 0)
+    weights, buffer = torch.zeros(1, 3), torch.zeros(1, 3)
+    made = _made("nixl", group, weights, buffer, wrapper)
+    error = error_of(_swap, made, context.rank, weights, buffer)
+    made.execute()
+    return error, list(wrapper.open_handles)
+
+
+def _made(backend, group, weights, buffer, wrapper, **switches):
+    """A communicator of one layer with one tensor."""
+    if backend == "nixl":
+        return NixlEplbCommunicator(
+            group, [[weights]], [buffer], open_wrapper=lambda: wrapper, **switches
+        )
+    return NixlStagedEplbCommunicator(group, [weights], open_wrapper=lambda: wrapper, **switches)
+
+
+def _swap(made, rank, weights, buffer):
+    """Ask for the row of the other rank, and offer the own one."""
+    made.set_transfer_context([0, 1], 0)
+    made.add_send(weights[0], 1 - rank, rank)
+    made.add_recv(buffer[0], 1 - rank, 1 - rank)

@@ -15,12 +15,19 @@ from eplb_model.communicators.plan import plan
 from eplb_real.exchange import WrongRow, check_weights, rearrange, transfer_layer
 from tests.plans import Rearrangement, rearrangements
 from tests.real import on_rank
+from tests.real.nixl_fake import can_read_another_process
 
 MEMBERS = {
     2: ([0, 1], [2, 3], [1, 0], [0, 2], [3, 1]),
     3: ([1, 2, 3], [3, 0, 2]),
     4: ([0, 1, 2, 3], [2, 0, 3, 1]),
 }
+OVER_NIXL = pytest.param(
+    "nixl",
+    marks=pytest.mark.skipif(
+        not can_read_another_process(), reason="this kernel forbids process_vm_readv"
+    ),
+)
 NOBODY: Any = None  # a communicator that must not be used
 DTYPES = (
     torch.float32,
@@ -33,7 +40,7 @@ DTYPES = (
 )
 
 
-@pytest.mark.parametrize("backend", ["torch_gloo", "torch_nccl"])
+@pytest.mark.parametrize("backend", ["torch_gloo", "torch_gloo staged", "torch_nccl"])
 @settings(max_examples=60)
 @given(data=st.data())
 def test_rows_arrive_where_the_model_says_on_any_group_and_with_any_dtypes(ranks, backend, data):
@@ -61,7 +68,7 @@ def test_a_row_of_any_dtype_arrives(ranks, dtype):
     assert seen == [None, None, [[1]], [[0]]]
 
 
-@pytest.mark.parametrize("backend", ["torch_gloo", "torch_nccl"])
+@pytest.mark.parametrize("backend", ["torch_gloo", "torch_nccl", OVER_NIXL])
 @pytest.mark.parametrize("members", [[0, 1], [3, 2]])
 def test_all_layers_with_redundant_experts_are_exchanged_one_after_the_other(
     ranks, backend, members

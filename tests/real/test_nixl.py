@@ -105,6 +105,20 @@ def test_a_read_that_fails_is_an_error_of_all_ranks_and_leaves_a_communicator_th
     assert seen[:2] == [(error, None, 1, []), (error, None, 0, [])]
 
 
+@pytest.mark.parametrize("backend", ["nixl", "nixl staged"])
+def test_a_read_that_does_not_end_is_given_up_at_the_time_limit(ranks, backend):
+    seen = ranks.run(on_nixl.endless_read, backend)
+
+    error = ("ExchangeError", "nixl: rank 1: READ from rank 0 ended as PROC")
+    assert seen[:2] == [(error, []), (error, [])]
+
+
+def test_a_read_that_is_refused_leaves_nothing_behind(ranks):
+    seen = ranks.run(on_nixl.refused_read)
+
+    assert seen[:2] == [(("ExchangeError", "READ from rank 1 is ERR at once"), []), (None, [])]
+
+
 def test_a_read_in_place_needs_its_layer_and_its_expert(ranks):
     seen = ranks.run(on_nixl.without_context)
 

@@ -10,7 +10,7 @@ from eplb_real.communicators.base import EplbCommunicator
 from eplb_real.main_thread import AsyncEplb
 from eplb_real.maps import Maps
 from eplb_real.state import Groups, Model, WorkerError
-from eplb_real.streams import HostEvent
+from eplb_real.streams import HostEvent, HostStream
 from tests.real import on_worker
 from tests.real.fakes import DEADLINE, Gate
 from tests.real.nixl_fake import can_read_another_process
@@ -114,6 +114,19 @@ class Alone(EplbCommunicator):
         assert not batch
         if self._gate:
             self._gate.hold()
+
+
+class Bypassing(Alone):
+    """The same, with an engine of its own."""
+
+    bypasses_streams = True
+
+    def __init__(self, exchange=lambda: None):
+        super().__init__()
+        self._carry_out = exchange
+
+    def _exchange(self, batch):
+        self._carry_out()
 
 
 def alone(policy=rolled, gate=None, events=HostEvent, kind=AsyncEplb, **switches):
@@ -324,6 +337,32 @@ def test_0_33_looks_its_groups_up_in_every_cycle_and_0_20_does_not(version, know
         on_worker.run_until(eplb, lambda: False, lambda: True)
 
     assert seen == [known]
+
+
+def test_0_20_refuses_an_engine_that_reads_live_weights():
+    _, model = alone()
+    model.communicator = Bypassing()
+
+    with pytest.raises(ValueError, match=r"one: version 0\.20 over alone without staging"):
+        AsyncEplb([model], Groups(None, None, None), step_interval=1, event_factory=HostEvent)
+
+
+def test_the_worker_waits_for_the_consumers_stream_before_an_engine_writes_again():
+    log = []
+
+    class Watched(HostStream):
+        def synchronize(self):
+            log.append("synchronize")
+
+    eplb, model = alone(version="0.33", side=Watched())
+    model.communicator = Bypassing(lambda: log.append("exchange"))
+    eplb.start()
+    begin(eplb)
+    until_idle(eplb)
+    eplb.stop()
+
+    layer = ["exchange", "synchronize", "synchronize"]  # filled, and consumed
+    assert log == ["synchronize", *layer * len(PLACEMENT)]
 
 
 def test_a_model_without_layers_is_refused():
