@@ -6,7 +6,7 @@ One thread records, one waits; they may be the same.  The steps, in this order a
 
 The flag is clear whenever the consumer is before a2, and set whenever the producer is outside b2
 to b4; so b2, b3 and a2 to a4 never overlap.  With a third thread nothing of this holds.
-specs/semantics.md#record-two-thread-event
+specs/semantics.md#cpu-gpu-event-record, #cpu-gpu-event-wait
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ Rules: the plan is the model's (`eplb_model.communicators`, P1 to P8), so all ra
 same maps pair up.  Per layer: local moves into the buffer, sends, receives, `execute`; then the
 commit from the buffer into the weights, in the order of the stream and without a wait of the host.
 Rows that nobody holds are committed as they lie in the buffer (P6), unless the plan is strict.
+An engine that belongs to no stream (`bypasses_streams`) is kept off rows that a stream still uses.
 
 A layer is a list of tensors, rows first; all of them have as many rows as the rank has experts.
 """
@@ -18,7 +19,7 @@ import torch
 from eplb_model.communicators.batches import batches
 from eplb_model.communicators.plan import EMPTY, Ids, Plan, Share, plan
 from eplb_real.communicators.base import EplbCommunicator
-from eplb_real.streams import Stream, on_stream
+from eplb_real.streams import Stream, on_stream, synchronize
 
 Layer: TypeAlias = Sequence[torch.Tensor]
 Content: TypeAlias = Callable[[int, int], torch.Tensor]  # expert, place of the tensor -> row
@@ -102,11 +103,16 @@ def rearrange(
             "expected the same number"
         )
     plans = [plan(*maps, ranks, strict=strict) for maps in zip(old, new, strict=True)]
+    if communicator.bypasses_streams:
+        synchronize(None, _device(buffer))  # peers read what is really there,
+        communicator.execute()  # and not before all ranks have come so far
     for layer, (planned, held) in enumerate(zip(plans, weights, strict=True)):
         transfer_layer(
             planned, rank, old[layer], held, buffer, communicator, layer=layer, batched=batched
         )
         move_from_buffer(planned.shares[rank], held, buffer)
+        if communicator.bypasses_streams:
+            synchronize(None, _device(buffer))  # before the next layer's rows arrive in it
 
 
 def check_weights(ids: Ids, weights: Layer, content: Content) -> tuple[WrongRow, ...]:
@@ -121,6 +127,10 @@ def check_weights(ids: Ids, weights: Layer, content: Content) -> tuple[WrongRow,
         for place, held in enumerate(weights)
         if not _same(held[row], content(expert, place))
     )
+
+
+def _device(layer: Layer) -> torch.device:
+    return layer[0].device if layer else torch.device("cpu")
 
 
 def _same(row: torch.Tensor, expected: torch.Tensor) -> bool:

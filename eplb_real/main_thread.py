@@ -53,8 +53,10 @@ class AsyncEplb:
         legacy_stop: bool = False,
     ) -> None:
         _require_layers(models, step_interval)
+        _require_order(models, version)
         new_event = partial(CpuGpuEvent, event_factory=event_factory, debug=debug)
         self.steps = step_interval - step_interval // 4
+        self.cycles = 0  # rearrangements begun
         self._interval = step_interval
         self._shared = Shared(
             models,
@@ -90,6 +92,7 @@ class AsyncEplb:
         if self.steps < self._interval or self.in_cycle:  # M7
             return
         self.steps = 0
+        self.cycles += 1
         self._rearrange()
 
     @property
@@ -205,6 +208,16 @@ class AsyncEplb:
             model.load.zero_()
             model.rebalanced = True
         shared.rearrange_event.record()  # R4
+
+
+def _require_order(models: Sequence[Model], version: Version) -> None:
+    """Only the votes of 0.33's workers keep a peer from reading weights that are being written."""
+    for model in models:
+        if version == "0.20" and model.communicator.bypasses_streams:
+            raise ValueError(
+                f"{model.name}: version 0.20 over {model.communicator.name} without staging; "
+                "expected version 0.33, or the staged one"
+            )
 
 
 def _require_layers(models: Sequence[Model], step_interval: int) -> None:

@@ -5,6 +5,7 @@ Steps W0 to W12 as in vLLM; where this departs from it:
 - A coordinated stop is published as a result without a layer, so that the main threads of all
   ranks end the cycle in the same step.  With `legacy_stop` the worker clears `rebalanced` itself,
   as 0.33 does, without any order against the main thread's reads.
+- The host waits for the consumer's stream where the next rows would arrive behind its back.
 - It can be stopped: at W0 and after each publication it looks whether it shall.
 """
 
@@ -114,6 +115,8 @@ def _published(shared: Shared, model: Model, result: Result) -> bool:
     ):  # looked at after the publication: one of the two threads sees the other
         return False
     result.consumed.wait(shared.side)  # W11
+    if model.communicator.bypasses_streams:
+        synchronize(shared.side, model.load.device)  # the record orders streams, not engines
     if shared.stopping.is_set():
         return False
     if _is_pending(model):  # W12

@@ -52,6 +52,7 @@ class EplbCommunicator(ABC):
 
     name: ClassVar[str]
     collective: ClassVar[bool] = False  # whether a rank without transfers takes part
+    bypasses_streams: ClassVar[bool] = False  # whether rows are read and written behind their back
 
     def __init__(self, rank: int | None, size: int | None, stream: Stream | None = None) -> None:
         self._rank = rank  # in the group; None where it can't be known

@@ -40,6 +40,7 @@ class NixlEplbCommunicator(EplbCommunicator):
 
     name: ClassVar[str] = "nixl"
     collective: ClassVar[bool] = True
+    bypasses_streams: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -24,7 +24,8 @@ class TorchDistGlooStagedEplbCommunicator(EplbCommunicator):
     """Exchanges rows over a gloo group, from any device.
 
     Parameters: cpu_group is a gloo group; legacy_global_peer passes ranks of the group where torch
-    takes global ones, as vLLM 0.20 did: right only where both are the same (vllm#55804).
+    takes global ones, as vLLM 0.20 did: right only where both are the same (vllm#55804);
+    always_stage copies rows that are in host memory too, so that a CPU shows what a GPU does.
     A request that fails or times out leaves gloo's connection to that peer closed: the next batch
     with it fails too, until there is a new group.
     """
@@ -37,20 +38,35 @@ class TorchDistGlooStagedEplbCommunicator(EplbCommunicator):
         stream: Stream | None = None,
         *,
         legacy_global_peer: bool = False,
+        always_stage: bool = False,
     ) -> None:
         super().__init__(dist.get_rank(cpu_group), dist.get_world_size(cpu_group), stream)
         self._group = cpu_group
         self._legacy_global_peer = legacy_global_peer
+        self._always_stage = always_stage
 
     def _exchange(self, batch: Sequence[Transfer]) -> None:
         with on_stream(self._stream):
-            host = [_staged(transfer) for transfer in batch]
+            host = [self._staged(transfer) for transfer in batch]
             for device in {each.tensor.device for each in batch if each.direction == "send"}:
                 synchronize(self._stream, device)
             self._travel(batch, host)
             for transfer, staged in zip(batch, host, strict=True):
-                if transfer.direction == "receive" and transfer.tensor.device != staged.device:
-                    transfer.tensor.copy_(staged, non_blocking=True)
+                if transfer.direction == "receive" and self._is_staged(transfer.tensor):
+                    transfer.tensor.detach().copy_(staged, non_blocking=True)
+
+    def _is_staged(self, row: torch.Tensor) -> bool:
+        return self._always_stage or row.device.type != "cpu"
+
+    def _staged(self, transfer: Transfer) -> torch.Tensor:
+        """Host memory for a row: itself if it is there, else pinned where that exists."""
+        row = transfer.tensor.detach()
+        if not self._is_staged(row):
+            return row
+        host = torch.empty(row.shape, dtype=row.dtype, pin_memory=torch.cuda.is_available())
+        if transfer.direction == "send":
+            host.copy_(row, non_blocking=True)
+        return host
 
     def _travel(self, batch: Sequence[Transfer], host: Sequence[torch.Tensor]) -> None:
         """Post everything, wait for everything."""
@@ -82,17 +98,6 @@ class TorchDistGlooStagedEplbCommunicator(EplbCommunicator):
             return dist.isend(staged, group=self._group, **{side: transfer.peer})
         side = "src" if self._legacy_global_peer else "group_src"
         return dist.irecv(staged, group=self._group, **{side: transfer.peer})
-
-
-def _staged(transfer: Transfer) -> torch.Tensor:
-    """Host memory for a row: itself if it is there, else pinned where that exists."""
-    row = transfer.tensor
-    if row.device.type == "cpu":
-        return row.detach()
-    host = torch.empty(row.shape, dtype=row.dtype, pin_memory=torch.cuda.is_available())
-    if transfer.direction == "send":
-        host.copy_(row.detach(), non_blocking=True)
-    return host
 
 
 def _waited(request: Any) -> RuntimeError | None:

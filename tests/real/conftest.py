@@ -15,7 +15,15 @@ from eplb_real.nursery import Nursery
 from eplb_real.run import Order, RunResult, run
 from eplb_real.runner import Replay
 
-collect_ignore = ["fakes.py", "nixl_fake.py", "on_rank.py", "ranks.py"]
+collect_ignore = [
+    "fakes.py",
+    "nixl_fake.py",
+    "on_cuda.py",
+    "on_nixl.py",
+    "on_rank.py",
+    "on_worker.py",
+    "ranks.py",
+]
 
 
 @pytest.fixture(scope="session")

@@ -95,11 +95,11 @@ class QueuedEvent:
     def __init__(self):
         self.done = True  # also without a record, as on a GPU
 
-    def record(self, stream):
+    def record(self, stream=None):
         self.done = False
         stream.enqueue(lambda: setattr(self, "done", True))
 
-    def wait(self, stream):
+    def wait(self, stream=None):
         stream.enqueue(lambda: self.done)
 
 

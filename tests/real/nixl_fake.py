@@ -20,11 +20,12 @@ class _Vector(ctypes.Structure):
 
 
 class FakeNixl:
-    """The wrapper's methods; `fail` makes the states of transfers to come."""
+    """The wrapper's methods; `states` are answers to come about transfers, then all are done."""
 
-    def __init__(self, states=()):
+    def __init__(self, states=(), refuses=False):
         _libc.prctl(_PR_SET_PTRACER, _ANY, 0, 0, 0)
         self.states = list(states)
+        self.refuses = refuses
         self.registered = []
         self.peers = {}
         self.open_handles = {}
@@ -65,6 +66,8 @@ class FakeNixl:
         return self._opened((local, local_ids, remote, remote_ids))
 
     def transfer(self, handle):
+        if self.refuses:
+            return "ERR"
         local, local_ids, remote, remote_ids = self.open_handles[handle]
         here, (pid, there) = self.open_handles[local][1], self.open_handles[remote]
         for mine, theirs in zip(local_ids, remote_ids, strict=True):

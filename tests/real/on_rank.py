@@ -15,6 +15,7 @@ from eplb_real.communicators.nixl_staged import NixlStagedEplbCommunicator
 from eplb_real.communicators.nixl_zero_copy import NixlEplbCommunicator
 from eplb_real.communicators.torch_gloo import TorchDistGlooStagedEplbCommunicator
 from eplb_real.exchange import move_from_buffer, rearrange, transfer_layer
+from eplb_real.streams import HostStream
 from tests.real.nixl_fake import FakeNixl
 
 STALE = 100  # what a buffer holds before an exchange, plus the row
@@ -38,6 +39,8 @@ def communicator(context, members, backend, weights, buffer, **switches):
     group = context.group(members)
     if context.rank not in members:
         return None
+    if backend == "torch_gloo staged":
+        return TorchDistGlooStagedEplbCommunicator(group, always_stage=True, **switches)
     if backend == "nixl staged":
         return NixlStagedEplbCommunicator(group, weights[0], open_wrapper=FakeNixl, **switches)
     if backend == "nixl":
@@ -143,3 +146,63 @@ def lonely(context, method):
         return None
     getattr(made, method)(torch.zeros(3), 1, 4)
     return error_of(made.execute)
+
+
+def made_on_cpu(context, backend, with_tensors):
+    weights = [torch.zeros(2, 3)] if with_tensors else []
+    return _made(context, backend, weights)
+
+
+def made_on_device(context, backend):
+    return _made(context, backend, [torch.zeros(2, 3, device="meta")])
+
+
+def _made(context, backend, weights):
+    """What a communicator is and which of two groups it uses."""
+    groups = {"cpu": context.group([0, 1, 2, 3]), "device": context.group([3, 2, 1, 0])}
+    both = SimpleNamespace(
+        cpu_group=groups["cpu"], device_group=groups["device"], device_communicator=None
+    )
+    made = create_eplb_communicator(both, backend, weights)
+    used = next(name for name, group in groups.items() if group is vars(made)["_group"])
+    return f"{type(made).__name__} on the {used} group"
+
+
+def broken_nixl(context):
+    """A wrapper that cannot be opened; the error and the type of its cause."""
+
+    def broken():
+        raise OSError("no device")
+
+    both = coordinator(context.group([0, 1, 2, 3]))
+    try:
+        create_eplb_communicator(both, "nixl", [torch.zeros(2, 3)], open_wrapper=broken)
+    except RuntimeError as error:
+        return str(error), type(error.__cause__).__name__
+
+
+def staged_order(context, fails):
+    """What a rank of a pair sees done in a staged exchange, and what the row holds afterwards."""
+    group = dist.new_group([0, 1], timeout=timedelta(seconds=0.3), backend="gloo")
+    if context.rank > 1:
+        return None
+    done = []
+    row = torch.full((2,), 7.0)
+
+    class Watched(HostStream):
+        def synchronize(self):
+            done.append("synchronize")
+
+    class Posting(TorchDistGlooStagedEplbCommunicator):
+        def _post(self, transfer, staged):
+            done.append(transfer.direction)
+            assert staged.data_ptr() != transfer.tensor.data_ptr()
+            return super()._post(transfer, staged)
+
+    made = Posting(group, Watched(), always_stage=True)
+    made.add_send(torch.full((2,), float(context.rank)), 1 - context.rank)
+    made.add_recv(row, 1 - context.rank)
+    if fails and context.rank == 0:
+        made.add_recv(torch.zeros(2), 1)  # rank 1 sends one row only
+    error = error_of(made.execute)
+    return done, None if error is None else error[0], _tag(row)

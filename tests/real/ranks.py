@@ -1,8 +1,8 @@
 """Ranks as real processes that carry out one function after another, all at the same time.
 
-Rules: a process comes fresh from the fork server, meets the others through a file, and ends when its pipe
-closes or by its own pid.  Every call has a deadline; a rank that misses it prints its stacks, and
-all of them are ended.
+Rules: a process comes fresh from the fork server, meets the others through a file, and ends when
+its pipe closes or by its own pid.  Every call has a deadline; a rank that misses it prints its
+stacks, and all of them are ended.
 """
 
 import faulthandler

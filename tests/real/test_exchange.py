@@ -1,5 +1,7 @@
 """The exchange on real processes, against the model's small interpreter of plans."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,12 +15,20 @@ from eplb_model.communicators.plan import plan
 from eplb_real.exchange import WrongRow, check_weights, rearrange, transfer_layer
 from tests.plans import Rearrangement, rearrangements
 from tests.real import on_rank
+from tests.real.nixl_fake import can_read_another_process
 
 MEMBERS = {
     2: ([0, 1], [2, 3], [1, 0], [0, 2], [3, 1]),
     3: ([1, 2, 3], [3, 0, 2]),
     4: ([0, 1, 2, 3], [2, 0, 3, 1]),
 }
+OVER_NIXL = pytest.param(
+    "nixl",
+    marks=pytest.mark.skipif(
+        not can_read_another_process(), reason="this kernel forbids process_vm_readv"
+    ),
+)
+NOBODY: Any = None  # a communicator that must not be used
 DTYPES = (
     torch.float32,
     torch.bfloat16,
@@ -30,7 +40,7 @@ DTYPES = (
 )
 
 
-@pytest.mark.parametrize("backend", ["torch_gloo", "torch_nccl"])
+@pytest.mark.parametrize("backend", ["torch_gloo", "torch_gloo staged", "torch_nccl"])
 @settings(max_examples=60)
 @given(data=st.data())
 def test_rows_arrive_where_the_model_says_on_any_group_and_with_any_dtypes(ranks, backend, data):
@@ -58,7 +68,7 @@ def test_a_row_of_any_dtype_arrives(ranks, dtype):
     assert seen == [None, None, [[1]], [[0]]]
 
 
-@pytest.mark.parametrize("backend", ["torch_gloo", "torch_nccl"])
+@pytest.mark.parametrize("backend", ["torch_gloo", "torch_nccl", OVER_NIXL])
 @pytest.mark.parametrize("members", [[0, 1], [3, 2]])
 def test_all_layers_with_redundant_experts_are_exchanged_one_after_the_other(
     ranks, backend, members
@@ -91,12 +101,14 @@ def test_strict_refuses_an_expert_that_nobody_holds_before_anything_moves(ranks)
 
 def test_maps_of_another_number_of_layers_are_refused():
     with pytest.raises(ValueError, match="maps of 1 and 2 layers, weights of 1"):
-        rearrange([[0]], [[0], [0]], [[]], [], None, rank=0, ranks=1)
+        rearrange([[0]], [[0], [0]], [[]], [], NOBODY, rank=0, ranks=1)
 
 
 def test_weights_of_another_number_of_rows_are_refused():
     with pytest.raises(ValueError, match=r"weights of \[\(3,\)\], a buffer of \[\(2,\)\]"):
-        transfer_layer(plan([0, 1], [1, 0], 1), 0, [0, 1], [torch.zeros(3)], [torch.zeros(2)], None)
+        transfer_layer(
+            plan([0, 1], [1, 0], 1), 0, [0, 1], [torch.zeros(3)], [torch.zeros(2)], NOBODY
+        )
 
 
 def test_checking_weights_names_the_rows_that_are_wrong():

@@ -107,3 +107,20 @@ def test_a_transfer_without_its_partner_is_an_error_after_the_time_limit_of_the_
     assert kind == "ExchangeError"
     assert text.startswith(f"torch_gloo: {named} rank 1 of the group failed: ")
     assert text.endswith("(1 of 1 transfers; rows on a device are untouched)")
+
+
+# --- staging ---------------------------------------------------------------------------------
+
+
+def test_copies_to_the_host_are_waited_for_before_anything_is_sent(ranks):
+    seen = ranks.run(on_rank.staged_order, False)
+
+    done = ["synchronize", "send", "receive"]
+    assert seen == [(done, None, 1), (done, None, 0), None, None]
+
+
+def test_where_one_transfer_fails_no_staged_row_reaches_its_place(ranks):
+    seen = ranks.run(on_rank.staged_order, True)
+
+    assert seen[0][1:] == ("ExchangeError", 7)
+    assert seen[1][1:] == (None, 0)
