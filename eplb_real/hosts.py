@@ -28,11 +28,21 @@ class DeviceCalls:
         self._device = device
         self._gates = gates
         self._spun_on = {kernel.until for kernel in world.kernels.values() if kernel.until}
+        operations = [op for program in world.ranks[rank].threads for op in program.code]
+        self._gil_is_kept = any(getattr(op, "gil", False) for op in operations)
         self._events = SteppedEvents(device, gates)
 
     def takes(self, op: Any) -> bool:
         """Whether an operation on a flag is one of the device's."""
         return op.kind in FLAG_KINDS and op.flag in self._spun_on
+
+    def interpreter(self, actor: Actor) -> None:
+        """Wait while another thread of the rank blocks with the interpreter lock held (G45).
+
+        The lock is the device's: a real one would stop the harness too.
+        """
+        if self._gil_is_kept:
+            self._device.outside(actor.name).step()
 
     def perform(self, actor: Actor, op: Any) -> Any:
         """Perform a call step by step; what it gives."""

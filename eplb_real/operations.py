@@ -32,6 +32,7 @@ class Host:
     rank: Rank
     ties: Ties
     gates: Gates
+    interpreter: Callable[[Actor], None]  # waits while another thread blocks with the GIL held
     requests: dict[str, list[Ticket]] = field(default_factory=dict)  # by thread
 
     def into(self, op: Any, value: Any) -> Result:
@@ -49,6 +50,8 @@ Operation = Callable[[Host, Actor, Any], Result]
 
 OPERATIONS: dict[str, Operation] = {}
 
+BLOCKING = ("acquire", "join", "wait_flag", "wait_requests")
+
 
 def _one_step(kind: str) -> Callable[[Operation], Operation]:
     """Register an operation that is one atomic step."""
@@ -56,7 +59,11 @@ def _one_step(kind: str) -> Callable[[Operation], Operation]:
     def register(perform: Operation) -> Operation:
         def gated(host: Host, actor: Actor, op: Any) -> Result:
             with host.gates.step(str(actor)):
-                return perform(host, actor, op)
+                host.interpreter(actor)
+                result = perform(host, actor, op)
+                if kind in BLOCKING:  # it let go of the interpreter while it was blocked
+                    host.interpreter(actor)
+                return result
 
         OPERATIONS[kind] = gated
         return perform
@@ -203,6 +210,7 @@ def _all_reduce(host: Host, actor: Actor, op: Any) -> Result:
 
     answer = _collective(host, actor, op.group, f"all_reduce {op.reduction}", value)
     with host.gates.step(str(actor)):
+        host.interpreter(actor)
         return host.into(op, answer)
 
 
@@ -210,6 +218,7 @@ def _all_reduce(host: Host, actor: Actor, op: Any) -> Result:
 def _barrier(host: Host, actor: Actor, op: Any) -> Result:
     _collective(host, actor, op.group, "barrier", lambda: None)
     with host.gates.step(str(actor)):
+        host.interpreter(actor)
         return {}
 
 
@@ -217,6 +226,7 @@ def _collective(
     host: Host, actor: Actor, group: str, collective: str, value: Callable[[], int | None]
 ) -> Any:
     with host.gates.step(str(actor)):
+        host.interpreter(actor)
         brought = value()
         if actor.rank not in host.world.groups[group]:
             raise Raised("misuse", f"rank {actor.rank} is no member of group {group}")

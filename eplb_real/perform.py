@@ -41,7 +41,7 @@ class Performer:
         self._gates = gates
         self._observer = observer
         self.rank = Rank(world, rank, self.run)
-        self._host = Host(world, self.rank, ties, gates)
+        self._host = Host(world, self.rank, ties, gates, calls.interpreter)
 
     def start(self) -> None:
         """Start the threads that run from the beginning, each up to its first step."""
@@ -92,6 +92,7 @@ class Performer:
 
     def _branch(self, actor: Actor, op: Any) -> Result:
         with self._gates.step(str(actor)):
+            self._calls.interpreter(actor)
             if op.condition is None:
                 return {"taken": False}
             return {"taken": self.rank.read(lambda variables: holds(op.condition, variables))}

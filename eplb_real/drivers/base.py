@@ -52,7 +52,7 @@ class Driver:
         What places import; an import error means that the environment lacks them.
     places
         Which ranks share a process.
-    refuses
+    declines
         Reasons why a scenario can't run here; none if it can.  The model's report is worked out
         only if it is asked for.
     ties
@@ -62,12 +62,8 @@ class Driver:
     name: str
     modules: tuple[str, ...]
     places: Callable[[World], Sequence[Sequence[int]]]
-    refuses: Callable[[Scenario, Callable[[], Report]], list[str]]
+    declines: Callable[[Scenario, Callable[[], Report]], list[str]]
     ties: Callable[[World, Sequence[int], Path], Ties]
-
-    def declines(self, scenario: Scenario, report: Callable[[], Report]) -> list[str]:
-        """Why this scenario can't run here, whoever performs it and here in particular."""
-        return [*_beyond_every_driver(scenario), *self.refuses(scenario, report)]
 
 
 def library_modules(scenario: Scenario) -> tuple[str, ...]:
@@ -98,10 +94,3 @@ def peer_of(
     if rank not in members or found == rank:
         raise Raised("misuse", f"in group {group} rank {rank} can't reach rank {found}")
     return found
-
-
-def _beyond_every_driver(scenario: Scenario) -> list[str]:
-    operations = [op for program in scenario.world.programs for op in program.code]
-    if any(getattr(op, "gil", False) for op in operations):
-        return ["a call that keeps the interpreter lock would stop the harness with it"]
-    return []

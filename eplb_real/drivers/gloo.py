@@ -108,7 +108,7 @@ def _a_place_each(world: World) -> Sequence[Sequence[int]]:
     return [[rank] for rank in range(len(world.ranks))]
 
 
-def _refuses(scenario: Scenario, report: Callable[[], Report]) -> list[str]:
+def _declines(scenario: Scenario, report: Callable[[], Report]) -> list[str]:
     operations = [op for program in scenario.world.programs for op in program.code]
     reasons = []
     if _kinds_differ(operations) and _pair_differently(report()):
@@ -138,4 +138,4 @@ def _ties(world: World, ranks: Sequence[int], folder: Path) -> Ties:
     return Gloo(world, ranks[0], folder)
 
 
-GLOO = Driver("gloo", ("torch", "torch.distributed"), _a_place_each, _refuses, _ties)
+GLOO = Driver("gloo", ("torch", "torch.distributed"), _a_place_each, _declines, _ties)

@@ -105,7 +105,7 @@ def _in_one_place(world: World) -> Sequence[Sequence[int]]:
     return [list(range(len(world.ranks)))]
 
 
-def _refuses(scenario: Scenario, report: Callable[[], Report]) -> list[str]:
+def _declines(scenario: Scenario, report: Callable[[], Report]) -> list[str]:
     return []
 
 
@@ -113,4 +113,4 @@ def _ties(world: World, ranks: Sequence[int], folder: Path) -> Ties:
     return InProcess(world)
 
 
-THREADS = Driver("threads", (), _in_one_place, _refuses, _ties)
+THREADS = Driver("threads", (), _in_one_place, _declines, _ties)
