@@ -28,7 +28,7 @@ from eplb_real.run import Order, Pending, RunResult, run
 Answer = Literal["agrees", "disagrees", "declined", "inconclusive"]
 
 FREE_RUNS = 3  # of a vector that holds
-CHECK_WITHIN = 20.0  # seconds for the model's own answer
+CHECK_WITHIN = 120.0  # seconds for the model's own answer
 MOST_STATES = 300_000
 
 

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from eplb_model.outcome import Report
@@ -30,21 +31,51 @@ PATIENCE = timedelta(days=1)  # a hang is for the runner to see, not for a time 
 class Work:
     """A ticket over what torch gives for an operation in flight."""
 
-    def __init__(self, work: Any, answer: Callable[[], Any], then: Callable[[], None]) -> None:
+    def __init__(self, work: Any, answer: Callable[[], Any]) -> None:
         self._work = work
         self._answer = answer
-        self._then = then
-        self._once = threading.Lock()
-        self._is_done = False
 
     def wait(self) -> Any:
         """Wait for the operation; what it gave."""
-        with self._once:
-            if not self._is_done:
-                self._work.wait(PATIENCE)
-                self._then()
-                self._is_done = True
+        self._work.wait(PATIENCE)
         return self._answer()
+
+
+class Letter:
+    """A ticket for a receive: done once the letter was opened."""
+
+    def __init__(self, work: Any, read: Callable[[], bytes], take: Callable[[Any], None]) -> None:
+        self._work = work
+        self._read = read
+        self._take = take
+        self._opened = threading.Event()
+
+    def open(self) -> None:
+        """Wait for the letter, and hand over what it says."""
+        self._work.wait(PATIENCE)
+        self._take(json.loads(self._read().rstrip(b"\0")))
+        self._opened.set()
+
+    def wait(self) -> None:
+        """Wait until it was opened."""
+        self._opened.wait()
+
+
+class Mailbox:
+    """The letters of one pair of ranks, opened in the order in which they were asked for."""
+
+    def __init__(self) -> None:
+        self._letters: SimpleQueue[Letter] = SimpleQueue()
+        threading.Thread(target=self._open, name="mailbox", daemon=True).start()
+
+    def expect(self, letter: Letter) -> Letter:
+        """One more letter."""
+        self._letters.put(letter)
+        return letter
+
+    def _open(self) -> None:
+        while True:
+            self._letters.get().open()
 
 
 class Gloo:
@@ -65,6 +96,8 @@ class Gloo:
             name: self._dist.new_group(list(members), timeout=PATIENCE, backend="gloo")
             for name, members in world.groups.items()
         }
+        self._posting = threading.Lock()
+        self._mailboxes: dict[tuple[str, int], Mailbox] = {}
         self._dist.barrier()  # nobody runs ahead while groups are being made
 
     def post(self, group: str, rank: int, collective: str, value: int | None) -> Work:
@@ -73,11 +106,11 @@ class Gloo:
         torch, dist = self._torch, self._dist
         if not reduction:
             work = dist.barrier(group=self._groups[group], async_op=True)
-            return Work(work, lambda: None, _nothing)
+            return Work(work, lambda: None)
         part = torch.tensor([value], dtype=torch.int64)
         how = getattr(dist.ReduceOp, reduction.upper())
         work = dist.all_reduce(part, op=how, group=self._groups[group], async_op=True)
-        return Work(work, lambda: int(part.item()), _nothing)
+        return Work(work, lambda: int(part.item()))
 
     def send(self, group: str, source: int, target: int, value: Any) -> Work:
         """Post the send of a letter."""
@@ -85,23 +118,17 @@ class Gloo:
         written = json.dumps(value).encode()
         letter[: len(written)] = self._torch.tensor(list(written), dtype=self._torch.uint8)
         work = self._dist.isend(letter, dst=target, group=self._groups[group])
-        return Work(work, letter.numel, _nothing)  # which keeps the letter as long as the ticket
+        return Work(work, letter.numel)  # which keeps the letter as long as the ticket
 
-    def receive(self, group: str, source: int, target: int, take: Callable[[Any], None]) -> Work:
-        """Post the receive of a letter, and somebody who opens it when it comes."""
+    def receive(self, group: str, source: int, target: int, take: Callable[[Any], None]) -> Letter:
+        """Post the receive of a letter; its pair's mailbox opens it when it comes."""
         letter = self._torch.zeros(LETTER_BYTES, dtype=self._torch.uint8)
-        work = self._dist.irecv(letter, src=source, group=self._groups[group])
-
-        def open_it() -> None:
-            take(json.loads(bytes(letter.tolist()).rstrip(b"\0")))
-
-        ticket = Work(work, _nothing, open_it)
-        threading.Thread(target=ticket.wait, name="letter", daemon=True).start()
-        return ticket
-
-
-def _nothing() -> None:
-    return None
+        with self._posting:  # threads that post to one pair do both in one order
+            work = self._dist.irecv(letter, src=source, group=self._groups[group])
+            if (group, source) not in self._mailboxes:
+                self._mailboxes[group, source] = Mailbox()
+            expected = Letter(work, lambda: bytes(letter.tolist()), take)
+            return self._mailboxes[group, source].expect(expected)
 
 
 def _a_place_each(world: World) -> Sequence[Sequence[int]]:

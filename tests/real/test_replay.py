@@ -8,7 +8,7 @@ import pytest
 
 from eplb_model.check import check
 from eplb_model.vector import catalogue, load
-from eplb_real.runner import Plan, Replay, Wish, document, judge, plan_of
+from eplb_real.runner import Plan, Replay, Replayed, Wish, document, judge, plan_of
 from tests.real.places import handing_over, hanging
 
 # One vector or more of every verdict; none takes a second.
@@ -160,6 +160,12 @@ def test_the_document_of_a_replay_has_what_was_seen(threads):
 # The peer's part is what makes these raise: the model has that in the peer's step, so `refine`
 # does not find the error of a thread that took no step of its own.
 RAISED_BY_A_PEER = ("gated_gather_mispairs_payload",)
+
+
+def by_a_peer(replayed: Replayed) -> bool:
+    """Whether what disagrees is the known gap below."""
+    texts = [line["text"] for result in replayed.runs for line in result.exceptions]
+    return replayed.answer == "disagrees" and any(" is paired with " in text for text in texts)
 
 
 @pytest.mark.parametrize("name", RAISED_BY_A_PEER)

@@ -9,17 +9,20 @@ from pathlib import Path
 import pytest
 
 from eplb_model.ops.expression import Condition, Value, Variable
+from eplb_model.ops.flags import Set
+from eplb_model.ops.launch import Launch
 from eplb_model.ops.locks import Release
+from eplb_model.ops.synchronize import StreamSynchronize
 from eplb_model.ops.threads import Die, Join, Raise, Start
 from eplb_model.ops.two_thread_event import CpuGpuEventRecord
 from eplb_model.ops.variables import Assert, Put, Test
 from eplb_model.scenario import Forever, RankPlan, Scenario, Statement, ThreadPlan, Try
 from eplb_model.trace import parse_schedule
-from eplb_real.errors import Raised
 from eplb_real.run import Pending
+from eplb_real.runner import judge
 from eplb_real.watchdog import Watchdog
 from tests.real.places import handing_over, hanging, scenario
-from tests.small import TINY
+from tests.small import TINY, kernel, rank
 
 
 def test_a_run_that_completes_has_its_values(on_threads):
@@ -122,10 +125,10 @@ def test_a_call_that_waits_while_others_loop_for_ever_is_hung(on_threads):
     assert (result.outcome, result.pending) == ("hung", (Pending("0.worker", "join", 0),))
 
 
-def test_a_place_that_lacks_a_library_says_so(on_threads, monkeypatch):
+def test_what_goes_wrong_inside_the_harness_is_an_error_of_the_thread(on_threads):
     one = scenario({"main": [CpuGpuEventRecord("event", "side")]})
 
-    result = on_threads(one)  # no stream of that name: the harness must say it, not hang
+    result = on_threads(one)  # no stream of that name
 
     assert result.outcome == "completed"
     assert [line["family"] for line in result.exceptions] == ["misuse"]
@@ -157,5 +160,16 @@ def _reads(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
-def test_what_a_contract_refuses_is_raised_by_family():
-    assert Raised("misuse", "twice").family == "misuse"
+@pytest.mark.parametrize(
+    ("keeps", "words", "outcome"),
+    [(True, "0.a 0.a 0.a", "hung"), (False, "0.a 0.a", "completed")],
+)
+def test_a_call_that_keeps_the_interpreter_lock_stops_the_other_threads(
+    on_threads, keeps, words, outcome
+):
+    plan = rank((Launch("spinner", "s"), StreamSynchronize("s", gil=keeps)), (Set("go"),))
+    one = Scenario("t", TINY, {"spinner": kernel("spinner", until="go")}, (plan,))
+    result = on_threads(one, schedule=parse_schedule(one.world, words))
+
+    assert result.outcome == outcome
+    assert judge(one, result).holds is True
