@@ -333,4 +333,6 @@ def assumptions(scenario: Scenario) -> tuple[str, ...]:
         for k in by_channel
     ):
         found.append("which channels serve which peer follows from the number of CTAs alone")
+    if any(op.kind == "alloc" for program in scenario.world.programs for op in program.code):
+        found.append("tensors have one size, blocks are never split, merged or given back")
     return tuple(found)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eplb_model.distributor import is_ready
+from eplb_model.ops.tensors import Uses, conflicts, in_blocks
 from eplb_model.outcome import Actor, Verdict
 from eplb_model.state import State
 from eplb_model.step import options
@@ -28,8 +29,7 @@ class InProgress(NamedTuple):
 
     actor: Actor
     what: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
+    uses: Uses
 
 
 def violation(state: State) -> Violation | None:
@@ -53,12 +53,12 @@ def no_race(state: State) -> Violation | None:
         going_on = list(in_progress(state, rank))
         for number, one in enumerate(going_on):
             for other in going_on[number + 1 :]:
-                shared = _conflict(one, other)
-                if one.actor != other.actor and shared is not None:
+                shared = conflicts(one.uses, other.uses)
+                if one.actor != other.actor and shared:
                     return Violation(
                         "race",
                         f"{one.what} on {one.actor} and {other.what} on {other.actor} "
-                        f"both use {shared}, and nothing orders them",
+                        f"both use {shared[0]}, and nothing orders them",
                     )
     return None
 
@@ -71,22 +71,15 @@ def in_progress(state: State, rank: int) -> Iterator[InProgress]:
             continue
         op = world.programs[actor.slot].code[state.threads[actor.slot].pc]
         if op.kind == "access":
-            yield InProgress(actor, "the host's access", *_accesses(op))
+            reads, writes = (in_blocks(state, rank, names) for names in _accesses(op))
+            yield InProgress(actor, "the host's access", Uses(reads, writes))
     for actor in world.streams_of(rank):
         head = state.head(actor)
         if head is not None and (state.run_of(actor) is not None or is_ready(state, actor)):
-            reads, writes = _accesses(head.work)
-            if reads or writes:
-                yield InProgress(actor, head.work.kernel or head.work.kind, reads, writes)
+            uses = Uses(*_accesses(head.work))
+            if uses.reads or uses.writes:
+                yield InProgress(actor, head.work.kernel or head.work.kind, uses)
 
 
-def _accesses(op: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _accesses(op: object) -> tuple[Any, Any]:
     return getattr(op, "reads", ()), getattr(op, "writes", ())
-
-
-def _conflict(one: InProgress, other: InProgress) -> str | None:
-    """The buffer that both use and at least one writes."""
-    shared = (set(one.writes) & {*other.reads, *other.writes}) | (
-        set(other.writes) & set(one.reads)
-    )
-    return min(shared) if shared else None

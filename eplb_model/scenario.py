@@ -15,10 +15,12 @@ from functools import cache, cached_property
 from typing import Any, TypeAlias, get_type_hints
 
 from eplb_model.machine import FOOTPRINTS, Machine
+from eplb_model.ops.allocator import BLOCKS, Blocks
 from eplb_model.ops.expression import Condition, Value, Variable
 from eplb_model.ops.launch import DEVICE_COPY, MEMSET, loaded
 from eplb_model.ops.marks import Event
 from eplb_model.ops.registry import Role
+from eplb_model.ops.tensors import Tensor
 from eplb_model.ops.threads import Branch
 from eplb_model.ops.two_thread_event import TwoThreadEvent
 from eplb_model.outcome import Verdict, When
@@ -148,6 +150,7 @@ INITIAL: Mapping[str, Any] = {
     "lock": None,
     "event": Event(),
     "cpu_gpu_event": TwoThreadEvent(),
+    "tensor": Tensor(),
 }
 
 
@@ -177,6 +180,8 @@ def _places(op: HostOperation) -> Iterator[tuple[str, Any]]:
     for role, _, name in names_in(op):
         if role.name in INITIAL:
             yield name, INITIAL[role.name]
+        if role.name == "tensor":
+            yield BLOCKS, Blocks()
         elif role.name == "module":
             yield loaded(name), False
 

@@ -100,13 +100,8 @@ def scenarios(
         names = _names(kernels, ("world", *usable), sizes)
         writer = _Writer(draw, names, tuple(kinds or _written_kinds()), forever, sizes)
         plans[text] = writer.plan()
-    return Scenario(
-        "generated",
-        machine,
-        {kernel.name: kernel for kernel in kernels},
-        tuple(plans[text] for text in texts),
-        groups,
-    )
+    by_name = {kernel.name: kernel for kernel in kernels}
+    return Scenario("generated", machine, by_name, tuple(plans[text] for text in texts), groups)
 
 
 @st.composite
@@ -134,7 +129,7 @@ def _written_kinds() -> tuple[str, ...]:
 
 
 def _names(kernels: Sequence[Kernel], groups: tuple[str, ...], sizes: Sizes) -> Names:
-    """What the roles may name.  No two roles share a name: memory knows names only."""
+    """What the roles may name.  Only tensors and buffers share names: memory knows names only."""
     spun_on = tuple(dict.fromkeys(kernel.until for kernel in kernels if kernel.until))
     return {
         "kernel": tuple(kernel.name for kernel in kernels),
@@ -147,6 +142,7 @@ def _names(kernels: Sequence[Kernel], groups: tuple[str, ...], sizes: Sizes) -> 
         "flag": (*spun_on, "flag1"),
         "variable": ("x", "y"),
         "lock": ("lock",),
+        "tensor": ("weights", "staging"),
         "buffers": ("weights", "staging"),
     }
 
@@ -321,6 +317,7 @@ class _Writer:
 # Roles whose names some operation has to bring to life: that operation, and the field that does.
 _DECLARED_BY: Mapping[str, tuple[str, str]] = {
     "event": ("record_event", "event"),
+    "tensor": ("alloc", "tensor"),
     "variable": ("put", "variable"),
 }
 

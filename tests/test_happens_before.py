@@ -4,6 +4,7 @@ Rule: a run is followed to its end, past races; only an error that ends a thread
 search.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from random import Random
@@ -24,7 +25,7 @@ from eplb_model.strategies import Sizes, scenarios
 from eplb_model.trace import Trace, parse_schedule, replay
 from eplb_model.vector import catalogue
 from eplb_model.world import World
-from tests import edges_device, edges_host  # noqa: F401 (they register EDGES)
+from tests import edges_allocator, edges_device, edges_host  # noqa: F401 (they register EDGES)
 from tests.edges import ACCESS, EDGES, WRITES, copy, launch, one, op
 from tests.generated import machines
 from tests.small import gang
@@ -266,7 +267,7 @@ def test_the_run_to_a_race_of_the_catalogue_has_it_by_its_order_too(vector, valu
 
 def named_in(message: str) -> set[str]:
     """`x on 0.a and y on 0.b both use z, and ...`, in either order."""
-    words = message.replace(",", "").split()
-    one, other = (words[at + 1] for at, word in enumerate(words) if word == "on")
-    buffer = words[words.index("use") + 1]
+    found = re.fullmatch(r".* on (\S+) and .* on (\S+) both use (.+), and nothing .*", message)
+    assert found, message
+    one, other, buffer = found.groups()
     return {f"{one} {other} {buffer}", f"{other} {one} {buffer}"}

@@ -23,6 +23,7 @@ NEVER_BLOCK = frozenset(
         *("access", "assert", "branch", "clear", "die", "event_query", "is_set", "put", "raise"),
         *(
             "irecv",
+            "record_stream",
             "isend",
             "release",
             "set",

@@ -11,7 +11,8 @@ Rules, each checked against the text of the programs once per search:
 - A completion (a CTA, a copy, an event) that ends no access to a buffer, on a rank where nobody
   asks whether work is done and kernels can't compete for SMs: either everything fits at once
   wherever it is placed, or nothing more can arrive and at most one kernel waits.
-- A launch or a copy into a stream that only this thread feeds, on a rank where everything fits.
+- A launch or a copy into a stream that only this thread feeds, on a rank where everything fits; not
+  one that uses tensors.  An access to a block counts as one that others may conflict with.
 An access may thus begin earlier, never end earlier: races are neither hidden nor made up, but a
 run that would have gone past one may not be seen any more, so `when` of a race is looked up in the
 plain search.
@@ -28,6 +29,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from eplb_model.distributor import kernel_of
+from eplb_model.ops.allocator import RecordStream
 from eplb_model.ops.copies import Copy
 from eplb_model.ops.events import EventQuery, EventSynchronize
 from eplb_model.ops.flags import Clear, WaitFlag
@@ -36,6 +38,7 @@ from eplb_model.ops.launch import AwaitComplete, AwaitResident, Launch, Load, Me
 from eplb_model.ops.memory import EmptyCache, Free, HostFree
 from eplb_model.ops.point_to_point import Irecv, WaitRequests
 from eplb_model.ops.synchronize import DeviceSynchronize, StreamQuery, StreamSynchronize
+from eplb_model.ops.tensors import BlockOf, Tensor
 from eplb_model.ops.threads import Branch, Join
 from eplb_model.ops.variables import Put, Test
 from eplb_model.outcome import Action, Actor
@@ -94,14 +97,20 @@ class _RankText:
             case Put() | Test() | Branch():
                 return self._uses_only_its_own(me, op)
             case Launch(kernel, stream):
-                return self._launches_alone(me, kernel, stream)
+                return self._uses_no_tensor(op) and self._launches_alone(me, kernel, stream)
             case Copy(_, stream):
-                return isinstance(thread.local, Pending) or self._submits_alone(me, stream)
+                return isinstance(thread.local, Pending) or (
+                    self._uses_no_tensor(op) and self._submits_alone(me, stream)
+                )
             case _:
                 return False
 
     def _uses_only_its_own(self, me: Actor, op: HostOperation) -> bool:
         return all(self._users[name] == {me.slot} for _, _, name in names_in(op))
+
+    def _uses_no_tensor(self, op: Launch | Copy) -> bool:
+        """Whether the call takes no look at what `alloc` and `drop` change."""
+        return self._tensors.isdisjoint((*op.reads, *op.writes))
 
     def _captures_its_own(self, me: Actor, op: HostOperation) -> bool:
         """Whether a call captures only what this thread itself puts on streams."""
@@ -139,6 +148,8 @@ class _RankText:
     def _ends_an_access(self, stream: str, work: StreamOperation) -> bool:
         """Whether work of a stream uses a buffer that another actor may use in conflict."""
         reads, writes = getattr(work, "reads", ()), getattr(work, "writes", ())
+        if any(isinstance(each, BlockOf) for each in (*reads, *writes)):
+            return True  # the text does not say who else may get the block
         return any(self._writers[name] - {stream} for name in (*reads, *writes)) or any(
             self._readers[name] - {stream} for name in writes
         )
@@ -225,6 +236,12 @@ class _RankText:
         return users
 
     @cached_property
+    def _tensors(self) -> set[str]:
+        """The names that are tensors."""
+        memory = self._world.ranks[self._rank].memory
+        return {name for name, value in memory.items() if isinstance(value, Tensor)}
+
+    @cached_property
     def _cleared(self) -> set[str]:
         """The flags that some thread clears."""
         return {op.flag for op in self._ops if isinstance(op, Clear)}
@@ -248,4 +265,5 @@ class _RankText:
     @cached_property
     def _asked(self) -> bool:
         """Whether the programs can see the moment at which work ends."""
-        return any(isinstance(op, (EventQuery, StreamQuery)) for op in self._ops)
+        asking = (EventQuery, StreamQuery, RecordStream)  # `alloc` asks for what was recorded
+        return any(isinstance(op, asking) for op in self._ops)

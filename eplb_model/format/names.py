@@ -19,6 +19,13 @@ from eplb_model.format.template import Node
 from eplb_model.scenario import INITIAL
 from eplb_model.world import Kernel
 
+# What brings a name to life that others only use.
+VERBS: Mapping[str, tuple[str, str]] = {
+    "event": ("records", "recorded"),
+    "variable": ("puts", "put"),
+    "tensor": ("allocates", "allocated"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -64,7 +71,7 @@ def streams_used(uses: Iterable[Use]) -> tuple[str, ...]:
 
 
 def _undeclared(use: Use, rank: int, names: Collection[str]) -> str:
-    verb, done = ("records", "recorded") if use.role.name == "event" else ("puts", "put")
+    verb, done = VERBS[use.role.name]
     what = f"{use.role.name} {describe(use.name)}"
     return f"no thread of rank {rank} {verb} {what}; {done} there: {listing(names)}"
 

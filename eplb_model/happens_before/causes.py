@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
 
+from eplb_model.ops.allocator import BLOCKS, Alloc, Drop, RecordStream, blocks_of
 from eplb_model.ops.events import RecordEvent, StreamWaitEvent
 from eplb_model.ops.flags import IsSet, WaitFlag
 from eplb_model.ops.launch import Launch, loaded
 from eplb_model.ops.registry import Role
+from eplb_model.ops.tensors import tensors_in
 from eplb_model.ops.two_thread_event import (
     CpuGpuEventRecord,
     CpuGpuEventWait,
@@ -45,6 +47,8 @@ def names_read(before: State, me: Actor) -> Iterator[Name]:
     op, local = operation_of(before, me), before.thread(me).local
     if isinstance(op, Launch) and (module := before.world.kernels[op.kernel].module) is not None:
         yield me.rank, loaded(module), ""
+    if isinstance(op, (Alloc, Drop, RecordStream)):
+        yield me.rank, BLOCKS, ""
     if isinstance(local, Answer):  # it has read its value when it brought it
         return
     for role, _, name in names_in(op):
@@ -53,14 +57,14 @@ def names_read(before: State, me: Actor) -> Iterator[Name]:
         elif role.name == "cpu_gpu_event":
             step = local.step if isinstance(local, Holding) else "b1"
             yield me.rank, name, PART_READ.get(step, "(nothing)")
-        elif _is_read(op, role):
+        elif _is_read(op, role) or (role.name == "buffers" and tensors_in(before, me.rank, [name])):
             yield me.rank, name, ""
 
 
 def _is_read(op: HostOperation, role: Role) -> bool:
     """Whether an operation reads what it names in this role, rather than only writing it."""
     match role.name:
-        case "lock":
+        case "lock" | "tensor":
             return True
         case "variable":
             return not role.declares
@@ -130,6 +134,32 @@ def event_recorded(before: State, me: Actor) -> Name:
         return me.rank, op.event, ""
     value: TwoThreadEvent = before.read(me.rank, op.event)
     return me.rank, op.event, str(value.current)
+
+
+def blocks_looked_at(before: State, me: Actor, after: State) -> Iterator[tuple[int, bool]]:
+    """The blocks that an `alloc` found in its pool, up to the free one that it took, if it did."""
+    op, (blocks,) = operation_of(before, me), blocks_of(before, me.rank)
+    assert isinstance(op, Alloc), f"[model bug] {op} allocates"
+    pool = before.world.stream(me.rank, op.stream).slot
+    if blocks_of(after, me.rank) == (blocks,):  # an error
+        return
+    for number, block in enumerate(blocks):
+        if block.pool == pool and not block.held:
+            yield number, block.is_free
+            if block.is_free:
+                return
+
+
+def block_dropped(before: State, me: Actor) -> tuple[int | None, list[Actor]]:
+    """The block that a step gives back, and the streams that it waits for."""
+    op = operation_of(before, me)
+    if not isinstance(op, Drop):
+        return None, []
+    number: int | None = before.read(me.rank, op.tensor).block
+    if number is None:
+        return None, []
+    recorded = blocks_of(before, me.rank).blocks[number].recorded
+    return number, [before.world.streams[slot] for slot in sorted(recorded)]
 
 
 def threads_started(before: State, me: Actor, after: State) -> Iterator[Actor]:

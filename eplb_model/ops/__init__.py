@@ -1,6 +1,7 @@
 """The vocabulary: one class per operation, registered where it is defined.  specs/semantics.md"""
 
 from eplb_model.ops import (
+    allocator,
     collectives,
     copies,
     events,
@@ -12,6 +13,7 @@ from eplb_model.ops import (
     memory,
     point_to_point,
     synchronize,
+    tensors,
     threads,
     two_thread_event,
     variables,
@@ -21,6 +23,7 @@ from eplb_model.ops.registry import OPERATIONS, STREAM_OPERATIONS
 __all__ = [
     "OPERATIONS",
     "STREAM_OPERATIONS",
+    "allocator",
     "collectives",
     "copies",
     "events",
@@ -32,6 +35,7 @@ __all__ = [
     "memory",
     "point_to_point",
     "synchronize",
+    "tensors",
     "threads",
     "two_thread_event",
     "variables",

@@ -29,9 +29,10 @@ from eplb_model.ops.registry import (
     operation,
     stream_operation,
 )
+from eplb_model.ops.tensors import Buffer, has_no_block, in_blocks
 from eplb_model.outcome import Actor, Wait
 from eplb_model.state import Pending, State
-from eplb_model.world import Offer
+from eplb_model.world import Offer, StreamOperation
 
 Direction = Literal["h2d", "d2h", "d2d"]
 
@@ -46,8 +47,8 @@ class Transfer(StreamStep):
 
     kind: ClassVar[str] = "transfer"
     direction: Direction
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
+    reads: tuple[Buffer, ...] = ()
+    writes: tuple[Buffer, ...] = ()
 
     def guard(self, state: State, me: Actor, choice: int | None) -> Wait | None:
         return None
@@ -87,15 +88,20 @@ class Copy(HostStep):
         stream = state.world.stream(me.rank, self.stream)
         if self.direction == "d2d" and is_full(state, stream):
             return hold_records(state, me)
-        if self.direction == "d2d":
-            state = release_records(state, me)
-            state = submit(state, me, stream, RunKernel(DEVICE_COPY, 0, self.reads, self.writes))
-        else:
-            work = Transfer(self.direction, self.reads, self.writes)
-            state = submit(state, me, stream, work)
+        state = release_records(state, me)
+        missing = has_no_block(state, me.rank, (*self.reads, *self.writes))
+        if missing is not None:
+            return state.fail(me, missing)
+        state = submit(state, me, stream, self._work(state, me.rank))
         if self.blocking or (self.memory == "pageable" and self.direction == "d2h"):
             return capture(state, me, (stream,))
         return state.advance(me)
+
+    def _work(self, state: State, rank: int) -> StreamOperation:
+        reads, writes = (in_blocks(state, rank, names) for names in (self.reads, self.writes))
+        if self.direction == "d2d":
+            return RunKernel(DEVICE_COPY, 0, reads, writes)
+        return Transfer(self.direction, reads, writes)
 
 
 @operation
@@ -114,4 +120,5 @@ class Access(HostStep):
         return None
 
     def effect(self, state: State, me: Actor) -> State:
-        return state.advance(me)
+        missing = has_no_block(state, me.rank, (*self.reads, *self.writes))
+        return state.advance(me) if missing is None else state.fail(me, missing)

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from eplb_model.distributor import arrive, why_not_placed
 from eplb_model.ops.registry import StreamStep, stream_operation
+from eplb_model.ops.tensors import Buffer
 from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import Count, Run, State, put
 from eplb_model.world import Kernel, Meets, Offer
@@ -33,8 +34,8 @@ class RunKernel(StreamStep):
     kind: ClassVar[str] = "run_kernel"
     runs: str
     number: int = 0
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
+    reads: tuple[Buffer, ...] = ()
+    writes: tuple[Buffer, ...] = ()
 
     @property
     def kernel(self) -> str | None:

@@ -24,6 +24,7 @@ from eplb_model.ops.registry import (
     StreamName,
     operation,
 )
+from eplb_model.ops.tensors import has_no_block, in_blocks
 from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.placement import seats
 from eplb_model.state import NOBODY, Failure, Pending, State
@@ -66,12 +67,12 @@ class Launch(HostStep):
         stream = state.world.stream(me.rank, self.stream)
         if is_full(state, stream):
             return hold_records(state, me)
-        if not _can_ever_fit(state.world.machine, kernel):
-            return release_records(state, me).fail(
-                me, Failure("misuse", f"{kernel.name}: a grid of {kernel.ctas} can't be resident")
-            )
+        refusal = _refusal(state, me.rank, self)
+        if refusal is not None:
+            return release_records(state, me).fail(me, refusal)
         state, number = _numbered(state, me.rank, self.kernel)
-        work = RunKernel(self.kernel, number, self.reads, self.writes)
+        reads, writes = (in_blocks(state, me.rank, names) for names in (self.reads, self.writes))
+        work = RunKernel(self.kernel, number, reads, writes)
         return release_records(submit(state, me, stream, work), me).advance(me)
 
 
@@ -97,7 +98,10 @@ class Memset(HostStep):
         stream = state.world.stream(me.rank, self.stream)
         if is_full(state, stream):
             return hold_records(state, me)
-        work = RunKernel(MEMSET, 0, (), self.writes)
+        missing = has_no_block(state, me.rank, self.writes)
+        if missing is not None:
+            return release_records(state, me).fail(me, missing)
+        work = RunKernel(MEMSET, 0, (), in_blocks(state, me.rank, self.writes))
         return release_records(submit(state, me, stream, work), me).advance(me)
 
 
@@ -270,6 +274,14 @@ def _load(state: State, me: Actor, module: str) -> State:
         return capture(take_context(state, me, me.slot), me, everything)
     state = state.write(me.rank, loaded(module), True)
     return take_context(state, me, NOBODY).stay(me, None)
+
+
+def _refusal(state: State, rank: int, launch: Launch) -> Failure | None:
+    """Why a launch fails at the call: a grid that can't be, or a tensor without a block."""
+    kernel = state.world.kernels[launch.kernel]
+    if not _can_ever_fit(state.world.machine, kernel):
+        return Failure("misuse", f"{kernel.name}: a grid of {kernel.ctas} can't be resident")
+    return has_no_block(state, rank, (*launch.reads, *launch.writes))
 
 
 def _can_ever_fit(machine: Machine, kernel: Kernel) -> bool:
