@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eplb_model.machine import MACHINES, SETTINGS, Machine
 from eplb_model.scenario import Scenario
 from eplb_model.strategies import Sizes, scenarios
 from eplb_model.vector import catalogue, load
@@ -23,12 +24,15 @@ FULL = Sizes(ranks=3, threads=2, streams=4, statements=14, kernels=4, ctas=6, de
 DEVICE_KINDS = (*("launch",) * 12, "memset", "copy", "set", "record_event", "stream_wait_event")
 
 SEEDS = st.integers(0, 2**32)
+UNUSUAL = [(switch, each) for switch, (_, *others) in SETTINGS.items() for each in others]
 
 
 @st.composite
-def full_devices(draw) -> Scenario:
+def full_devices(draw, machine: Machine | None = None) -> Scenario:
     """Hardly anything but kernels, with meetings and ends in every combination."""
-    scenario: Scenario = draw(scenarios(FULL, machine=draw(machines()), kinds=DEVICE_KINDS))
+    scenario: Scenario = draw(
+        scenarios(FULL, machine=machine or draw(machines()), kinds=DEVICE_KINDS)
+    )
     names = tuple(scenario.kernels)
     kernels = {}
     for name, kernel in scenario.kernels.items():
@@ -53,10 +57,16 @@ def test_emulated_agrees_with_the_model_where_kernels_compete(scenario, seed):
 
 
 @pytest.mark.slow
-@settings(often, max_examples=400)
-@given(full_devices(), SEEDS)
-def test_emulated_agrees_with_the_model_where_many_kernels_compete(scenario, seed):
-    random_walk(scenario, seed)
+@pytest.mark.parametrize(("switch", "setting"), UNUSUAL)
+def test_emulated_agrees_with_the_model_under_every_setting(switch, setting):
+    machine = MACHINES["tiny"].with_switch(switch, setting)
+
+    @settings(often, derandomize=True, max_examples=60, database=None)
+    @given(full_devices(machine), SEEDS)
+    def agree(scenario, seed):
+        random_walk(scenario, seed)
+
+    agree()
 
 
 @pytest.mark.slow

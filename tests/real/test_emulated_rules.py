@@ -51,5 +51,5 @@ def test_a_case_of_the_battery_ends_as_it_says_on_real_threads(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_case_of_the_battery_agrees_step_by_step(name):
-    for seed in range(2):
+    for seed in range(8):
         random_walk(CASES[name].scenario, seed)
