@@ -156,16 +156,16 @@ def drained(context, version):
 
 
 def asked_to_stop(context):
-    """Rank 1 alone asks for the end of a cycle of 0.33; how far it came, then another cycle."""
+    """Rank 1 alone asks for the end of a cycle as it begins; what moved, then another cycle."""
     groups, data = groups_of(context)
     if groups is None:
         return None
     model = model_of("one", groups.rank, 2, data)
     eplb = AsyncEplb([model], groups, step_interval=NEVER, version="0.33", event_factory=HostEvent)
     eplb.start()
-    begin(eplb)
     if groups.rank == 1:
         eplb.ask_to_stop()
+    begin(eplb)
     steps = run_until(eplb, lambda: not eplb.in_cycle, lambda: agrees(model, groups.rank, 2))
     stopped = model.maps.physical_to_logical.tolist()
     begin(eplb)

@@ -33,8 +33,9 @@ class Rank:
         """A gloo group of global ranks in that order; all ranks ask for it at the same time."""
         key = tuple(members)
         if key not in self.groups:
+            order = {} if list(members) == sorted(members) else {"sort_ranks": False}  # torch 2.13
             self.groups[key] = dist.new_group(
-                list(members), timeout=GROUP_TIMEOUT, backend="gloo", sort_ranks=False
+                list(members), timeout=GROUP_TIMEOUT, backend="gloo", **order
             )
         return self.groups[key]
 

@@ -7,6 +7,7 @@ pytest.importorskip("torch", reason="tests/real needs torch: pip install -e '.[r
 import torch
 
 from eplb_real.communicators.base import EplbCommunicator, ExchangeError
+from eplb_real.communicators.nccl4py import Nccl4pyCommunicator, nccl
 from eplb_real.communicators.pynccl import PyNcclEplbCommunicator
 from eplb_real.streams import HostStream
 from tests.real.fakes import FakeNccl
@@ -223,3 +224,9 @@ def test_pynccl_checks_peers_where_its_communicator_knows_the_group():
 def test_pynccl_refuses_a_communicator_that_would_drop_everything(nccl, text):
     with pytest.raises(RuntimeError, match=text):
         PyNcclEplbCommunicator(nccl)
+
+
+@pytest.mark.skipif(nccl is not None, reason="for a machine without nccl4py")
+def test_without_nccl4py_its_adapter_says_what_to_install():
+    with pytest.raises(RuntimeError, match="nccl4py is not installed; expected pip install"):
+        Nccl4pyCommunicator(None, torch.device("cuda"))
