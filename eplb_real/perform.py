@@ -9,12 +9,14 @@ Rules:
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from eplb_model.outcome import Actor
 from eplb_model.world import HostOperation, World
 from eplb_real.drivers.base import Ties
 from eplb_real.emulated import Fault
+from eplb_real.emulated.calls import TABLE
 from eplb_real.errors import Died, Family, Raised
 from eplb_real.gates import Gates
 from eplb_real.hosts import DeviceCalls
@@ -22,6 +24,9 @@ from eplb_real.observe import Observer
 from eplb_real.operations import OPERATIONS, Host, Result
 from eplb_real.rank import Rank
 from eplb_real.values import holds
+
+# What is performed, by kind; a scenario with other operations is declined.
+PERFORMED: frozenset[str] = frozenset({"branch", *OPERATIONS, *TABLE})
 
 
 class Performer:
@@ -40,19 +45,23 @@ class Performer:
         self._calls = calls
         self._gates = gates
         self._observer = observer
+        self._line = threading.Event()  # nobody finds a thread that is still to be started
         self.rank = Rank(world, rank, self.run)
         self._host = Host(world, self.rank, ties, gates, calls.interpreter)
 
     def start(self) -> None:
-        """Start the threads that run from the beginning, each up to its first step."""
-        for actor in self._world.threads_of(self.rank.rank):
-            if self._world.programs[actor.slot].started:
-                self.rank.threads[actor.name].start()
-                if self._gates.closed:
-                    self._gates.await_arrival(str(actor))
+        """Start the threads that run from the beginning, all at once, each up to its first step."""
+        everybody = self._world.threads_of(self.rank.rank)
+        first = [actor for actor in everybody if self._world.programs[actor.slot].started]
+        for actor in first:
+            self.rank.threads[actor.name].start()
+        self._line.set()
+        for actor in first if self._gates.closed else ():
+            self._gates.await_arrival(str(actor))
 
     def run(self, actor: Actor) -> None:
         """The whole life of a thread."""
+        self._line.wait()
         name = str(actor)
         pc: int | None = 0
         code = self._world.programs[actor.slot].code

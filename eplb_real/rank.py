@@ -85,7 +85,7 @@ class Rank:
                 raise Raised("violation", f"nothing to take in {name}")
             self._variables[into] = value
             self._variables[name] = None
-            return value
+            return self._variables[into]  # which is none if it was taken into itself
 
     def join_all(self) -> None:
         """Wait until no thread runs, those included that others start meanwhile."""

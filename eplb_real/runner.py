@@ -23,6 +23,7 @@ from eplb_model.scenario import Scenario
 from eplb_model.trace import schedule_text
 from eplb_real.drivers.base import Driver, library_modules
 from eplb_real.nursery import Nursery, Spawner
+from eplb_real.perform import PERFORMED
 from eplb_real.run import Order, Pending, RunResult, run
 
 Answer = Literal["agrees", "disagrees", "declined", "inconclusive"]
@@ -195,7 +196,11 @@ def lacking(modules: Iterable[str]) -> list[str]:
 
 def _missing(scenario: Scenario, driver: Driver) -> list[str]:
     missing = lacking({*driver.modules, *library_modules(scenario)})
-    return [f"it needs {name}, which is not installed" for name in missing]
+    kinds = {op.kind for program in scenario.world.programs for op in program.code}
+    return [
+        *(f"it needs {name}, which is not installed" for name in missing),
+        *(f"no driver here performs {kind}" for kind in sorted(kinds - PERFORMED)),
+    ]
 
 
 def _search() -> Search:
