@@ -21,7 +21,7 @@ from eplb_model.scenario import Scenario
 from eplb_model.trace import ScheduleError, parse_schedule
 from eplb_model.vector import VectorError, VectorFile, catalogue, load
 from eplb_real.doctor import diagnosis
-from eplb_real.drivers.base import Driver
+from eplb_real.drivers.base import Driver, library_modules
 from eplb_real.drivers.registry import ABSENT, DRIVERS
 from eplb_real.nursery import Spawner
 from eplb_real.runner import Replay, Replayed, Wish, document, lacking, refusals
@@ -188,10 +188,18 @@ def _chosen(options: argparse.Namespace) -> list[tuple[VectorFile, Scenario]]:
             raise UsageError("--set, --nproc and --schedule go with one vector, not with --all")
         return [(vector, vector.scenario()) for vector in catalogue()]
     vector = load(options.vector)
+    scenario = _chosen_scenario(options, vector)
+    missing = lacking(library_modules(scenario))
+    if missing:
+        raise Lacking(f"{vector.name} needs {', '.join(missing)}, which is not installed")
+    return [(vector, scenario)]
+
+
+def _chosen_scenario(options: argparse.Namespace, vector: VectorFile) -> Scenario:
     named = dict(vector.setting(_pair(text)) for text in options.set)
     if options.nproc is not None:
         named["ranks"] = options.nproc
-    return [(vector, vector.scenario(named))]
+    return vector.scenario(named)
 
 
 def _pair(text: str) -> str:

@@ -74,6 +74,15 @@ def test_a_driver_without_its_library_exits_4(capsys, monkeypatch):
     )
 
 
+def test_a_vector_without_the_library_it_needs_exits_4(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "lacking", lambda modules: ["torch"] if modules else [])
+
+    assert main(["replay", "cpu_gpu_event_handshake"]) == 4
+    assert capsys.readouterr().err == (
+        "eplb-real: cpu_gpu_event_handshake needs torch, which is not installed\n"
+    )
+
+
 @pytest.mark.slow  # it imports torch
 def test_the_doctor_says_what_each_driver_lacks(capsys):
     code, found = _json(capsys, "doctor")
