@@ -2,11 +2,13 @@
 
 Rules:
 - torch lives here; the model (`eplb_model`) knows nothing of it.
-- A name is imported when it is used, so that what needs no torch (the emulated device, `doctor`)
-  works without it.
+- The names below are loaded when they are first used, so that what needs no torch (the emulated
+  devices, the command line) works without it.
 """
 
-from importlib import import_module
+from __future__ import annotations
+
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """The public name, from its module.  AttributeError for one that is not there."""
+    """Load a public name from where it lives."""
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        raise AttributeError(f"module 'eplb_real' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"eplb_real.{_HOMES[name]}"), name)
