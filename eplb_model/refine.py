@@ -198,10 +198,31 @@ class _Product:
         if not _is_call_of(call, pc, op):
             return f"{actor}: {call} was called, the model is at {phrase(op)} (operation {pc})"
         after = step(node.state, action)
+        others = self._take_failures(node, after, actor)
+        if isinstance(others, str):
+            return others
         if after.threads[actor.slot].pc == pc and op.kind != "branch" and _runs(after, actor):
-            return _Node(after, node.at)  # the call goes on
+            return others  # the call goes on
         problem = self._wrong_return(call, op, node.state, after, actor)
-        return self._on(node, after, actor) if problem is None else f"{actor}: {problem}"
+        return self._on(others, after, actor) if problem is None else f"{actor}: {problem}"
+
+    def _take_failures(self, node: _Node, after: State, actor: Actor) -> _Node | str:
+        """The calls of other threads that the same step ends: collectives that don't pair."""
+        taken = _Node(after, node.at)
+        for other in self._world.threads:
+            then, now = node.state.threads[other.slot], after.threads[other.slot]
+            goes_on = now.pc == then.pc and now.status == "running"
+            if other == actor or then.status != "running" or goes_on:
+                continue
+            op = self._world.programs[other.slot].code[then.pc]
+            if self._visible is not None and op.kind not in self._visible:
+                continue
+            call = self._seen.calls[other][node.at[self._index[other]]]
+            problem = self._wrong_return(call, op, node.state, after, other)
+            if problem is not None:
+                return f"{other}: {problem}"
+            taken = self._on(taken, after, other)
+        return taken
 
     def _wrong_return(
         self, call: Call, op: HostOperation, before: State, after: State, actor: Actor
@@ -288,6 +309,8 @@ def _wrong_result(
     result = call.result
     if "taken" in result:
         pc = before.threads[actor.slot].pc
+        if getattr(op, "otherwise", None) == pc + 1:
+            return None  # both ways lead there
         taken = after.threads[actor.slot].pc == pc + 1
         return None if taken == result["taken"] else f"{call} went the other way"
     into = getattr(op, "into", getattr(op, "variable", None))

@@ -21,6 +21,7 @@ def lines_of(world: World, schedule: Sequence[Action]) -> list[dict[str, Any]]:
             lines += _of_stream(action, before, after)
         else:
             lines += _of_host(action, before, after, _is_open(action, lines))
+            lines += _of_peers(action, before, after)
     return [*lines, *_open(trace.last, lines), *_final(trace.last)]
 
 
@@ -58,6 +59,21 @@ def _of_host(action: Action, before: State, after: State, called: bool) -> Itera
         yield {**call, "event": "end"}
     if now.status == "ended":
         yield {"actor": str(actor), "event": "exit"}
+
+
+def _of_peers(action: Action, before: State, after: State) -> Iterator[dict[str, Any]]:
+    """The calls of other threads that the same step ends: errors."""
+    for other in before.world.threads:
+        then, now = before.threads[other.slot], after.threads[other.slot]
+        goes_on = (now.pc, now.status) == (then.pc, "running")
+        if other == action.actor or then.status != "running" or goes_on:
+            continue
+        op = before.world.programs[other.slot].code[then.pc]
+        failed = _failed(before, after, other)
+        family = {"family": failed} if failed else {}
+        yield {"actor": str(other), "pc": then.pc, "op": op.kind, "event": "raise", **family}
+        if now.status == "ended":
+            yield {"actor": str(other), "event": "exit"}
 
 
 def _open(state: State, lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
