@@ -66,7 +66,7 @@ class Settings:
     # --- of the ancestors only ---
     clears: Literal["at_end", "at_wake"] = "at_end"  # the flag that wakes the worker
     acquire: Literal["waits", "raises", "skips"] = "waits"  # the lock of the buffer, for a move
-    records_late: Literal["window", "consumed"] | None = None  # an event is waited on before
+    records_late: Literal["never", "window", "consumed"] = "never"  # an event is waited on before
     map_stream: Literal["default", "side"] = "default"  # where the worker reads the map
     resets: Literal["at_rearrange", "at_end"] = "at_rearrange"  # the next layer to 0
 

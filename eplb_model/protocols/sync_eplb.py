@@ -4,7 +4,7 @@ Rules (specs/protocols.md#sync):
 - R1, R2, then load and map to the host; the policy; layer by layer transfer and copies, which are
   enqueued only; the maps once, after the last layer.
 - 0.20 synchronises with the device once, before the first layer (`synchronize`); 0.33 never does.
-- The stream of the communicator is the caller's, unless a worker once set its own (`sticky_stream`).
+- The communicator works on the stream of its caller, or on that of a worker (`sticky_stream`).
 - All layers go through one buffer: the shared one in 0.33, one of this call in 0.20.
 - SEAM: 0.20 allocates that buffer for the call and drops it after the last copy is enqueued.
   Neither is written here; a parameter `allocator` belongs into `_rearrangement`, around the layers.
