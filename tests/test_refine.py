@@ -9,7 +9,7 @@ import pytest
 from eplb_model.check import Search, check
 from eplb_model.explore.walk import uniform, walk
 from eplb_model.observation import ObservationError, observation
-from eplb_model.refine import refine
+from eplb_model.refine import Ending, refine
 from eplb_model.trace import schedule_text
 from eplb_model.vector import catalogue, load
 from tests.observer import lines_of
@@ -23,7 +23,7 @@ def _walk(scenario, seed):
     return walk(scenario.world, uniform(Random(seed)), 400)
 
 
-def _ending(run):
+def _ending(run) -> Ending:
     if not run.finished:
         return "cut"
     return "hung" if run.last.unfinished() else "completed"
@@ -35,7 +35,7 @@ def test_a_run_of_the_model_refines_the_model(name):
     for seed in range(3):
         run = _walk(scenario, seed)
         seen = observation(scenario.world, lines_of(scenario.world, run.schedule))
-        ending = "cut" if run.broken is not None else _ending(run)  # the programs would go on
+        ending = _ending(run) if run.broken is None else "cut"  # the programs would go on
 
         found = refine(scenario, seen, ending)
         assert found.holds is True, (seed, found.message)

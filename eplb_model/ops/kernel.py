@@ -11,7 +11,7 @@ Rules (specs/semantics.md#run-kernel; G32, N2, N3, N8, E9-E11):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -293,7 +293,7 @@ def forget_meetings(state: State, kernel: str) -> State:
     Not those of a kernel of which some thread names the n-th launch.
     """
     everyone = range(len(state.world.ranks))
-    family = {kernel} | {k.name for k in state.world.kernels.values() if _meets(k, kernel)}
+    family = _family(state.world.kernels.values(), kernel)
     if family & state.world.awaited:
         return state
     while all(state.count_of(rank, name).completed & 1 for rank in everyone for name in family):
@@ -307,11 +307,16 @@ def forget_meetings(state: State, kernel: str) -> State:
     return state
 
 
-def _meets(kernel: Kernel, name: str) -> bool:
-    return kernel.meets is not None and name in (kernel.name, kernel.meets.kernel)
+def _family(kernels: Collection[Kernel], name: str) -> frozenset[str]:
+    """The kernels whose launches pair by number with those of a kernel, directly or not."""
+    pairs = [{k.name, k.meets.kernel} for k in kernels if k.meets]
+    family = {name}
+    for _ in pairs:
+        family.update(*(pair for pair in pairs if pair & family))
+    return frozenset(family)
 
 
-def _renumber(state: State, rank: int, family: set[str]) -> State:
+def _renumber(state: State, rank: int, family: frozenset[str]) -> State:
     device = state.devices[rank]
     queues = tuple(
         tuple(

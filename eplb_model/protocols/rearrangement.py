@@ -1,0 +1,126 @@
+"""What is rearranged: the maps of every cycle, the plans that follow, and who carries rows how.
+
+Rules:
+- The plan is the real one, computed from the old and the new map; see `communicators/plan.py`.
+- Every cycle starts from the map that the one before it has reached.
+- Ranks may be made to compute different plans, as they do when one reads a load that is not ready.
+- A communicator is a row of the table; what it calls `side` is the stream that it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
+from typing import Any, TypeAlias
+
+from eplb_model.communicators import pynccl, torch_gloo, torch_nccl
+from eplb_model.communicators.names import held
+from eplb_model.communicators.plan import Plan, Share, joined, plan, plans_of
+from eplb_model.ops.expression import Condition, Value, Variable
+from eplb_model.ops.variables import Assert
+from eplb_model.scenario import Forever, If, Repeat, Statement, Try
+
+Lowering: TypeAlias = Callable[[Share, int], Iterator[Statement]]
+Map: TypeAlias = tuple[int, ...]
+
+COMMUNICATORS: Mapping[str, Lowering] = {
+    "torch_gloo": torch_gloo.transfer,
+    "torch_nccl": torch_nccl.transfer,
+    "pynccl": pynccl.transfer,
+}
+CARRIES_TAGS = ("torch_gloo",)  # the contents of a kernel's rows are not modelled
+ROWS = 2  # of a rank
+
+
+def moved_map(moved: str, old: Map) -> Map:
+    """The map after a rearrangement of some kind.
+
+    >>> moved_map("swap", (0, 1, 2, 3)), moved_map("spread", (0, 1, 2, 3))
+    ((0, 3, 2, 1), (0, 0, 2, 0))
+    """
+    ranks = len(old) // ROWS
+    last = [ROWS * rank + ROWS - 1 for rank in range(ranks)]
+    new = list(old)
+    for rank, row in enumerate(last):
+        match moved:
+            case "swap":  # every rank gets the last expert of the next one
+                new[row] = old[last[(rank + 1) % ranks]]
+            case "spread":  # the first expert is popular and gets a copy everywhere
+                new[row] = old[0]
+            case "local":  # experts change places within their rank
+                new[row - 1], new[row] = old[row], old[row - 1]
+            case _:
+                raise ValueError(f"moved: got {moved!r}; expected swap, spread or local")
+    return tuple(new)
+
+
+def maps(moved: str, ranks: int, cycles: int = 1) -> tuple[Map, ...]:
+    """The map of a layer at first and after every cycle.
+
+    >>> maps("swap", 2)
+    ((0, 1, 2, 3), (0, 3, 2, 1))
+    """
+    found = [tuple(range(ROWS * ranks))]
+    for _ in range(cycles):
+        found.append(moved_map(moved, found[-1]))
+    return tuple(found)
+
+
+def planned(old: Map, new: Map, ranks: int, diverges: bool) -> Plan:
+    """What every rank does; with `diverges` the last rank saw another load and moves nothing."""
+    if not diverges:
+        return plan(old, new, ranks)
+    views = {rank: (old, old if rank == ranks - 1 else new) for rank in range(ranks)}
+    return joined(plans_of(views))
+
+
+# --- the tags of the rows ----------------------------------------------------------------------
+
+
+def rows_of(rank: int, layers: int) -> Iterator[tuple[int, int, int]]:
+    """(layer, row, place in the map) of every row of a rank."""
+    for layer in range(layers):
+        for row in range(ROWS):
+            yield layer, row, ROWS * rank + row
+
+
+def tags(rank: int, layers: int, first: Map) -> dict[str, int]:
+    """The experts that the rows of a rank hold at first."""
+    return {held(layer, row): first[at] for layer, row, at in rows_of(rank, layers)}
+
+
+def arrived(rank: int, layers: int, last: Map) -> tuple[Statement, ...]:
+    """The assertions that the rows of a rank hold what the last map says."""
+    return tuple(
+        Assert(Condition(Variable(held(layer, row)), "==", Value(last[at])))
+        for layer, row, at in rows_of(rank, layers)
+    )
+
+
+# --- the same statements under other names -----------------------------------------------------
+
+
+def renamed(statements: Iterator[Statement], names: Mapping[str, str]) -> Iterator[Statement]:
+    """The statements with other names for streams, buffers and variables; most keep theirs.
+
+    So a communicator needs not be told on which stream, and into which buffer, it works.
+    """
+    for statement in statements:
+        yield _renamed(statement, names)
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    match value:
+        case str():
+            return names.get(value, value)
+        case tuple():
+            return tuple(_renamed(each, names) for each in value)
+        case If() | Repeat() | Forever() | Try():
+            parts = fields(value)
+        case _ if hasattr(value, "__dataclass_fields__"):
+            parts = fields(value)
+        case _:
+            return value
+    return replace(
+        value, **{each.name: _renamed(getattr(value, each.name), names) for each in parts}
+    )
