@@ -50,7 +50,7 @@ hang: $(RUNTIME)
 	@$(MODEL) check coop_vs_nccl_capped
 	@echo
 	@echo '== The measurements: what real GPUs did, predicted by the model'
-	@$(MODEL) conform
+	@$(MODEL) conform hang_frontier h200_layout nccl_ctas single_gpu
 
 lint: $(TOOLS)
 	$(BIN)/ruff check

@@ -17,7 +17,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from eplb_model.bugs import bugs, bugs_table
@@ -29,7 +28,7 @@ from eplb_model.outcome import Report
 from eplb_model.render.documents import report_document, report_summary
 from eplb_model.render.text import circle_text, report_text, verdict_line, waiting_text
 from eplb_model.scenario import Scenario
-from eplb_model.tables import read_table, tables
+from eplb_model.tables import find_table, tables
 from eplb_model.trace import ScheduleError, parse_schedule, replay, schedule_text
 from eplb_model.vector import VectorError, catalogue, load
 from eplb_model.without import WhereError, compare
@@ -178,7 +177,7 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _conform(options: argparse.Namespace) -> int:
-    chosen = (read_table(Path(options.file)),) if options.file else tables()
+    chosen = tuple(map(find_table, options.tables)) or tables()
     machine = load_machine(options.machine) if options.machine else None
     done = Conformance()
     total = sum(len(table.rows) for table in chosen)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TypeGuard
 
+FIFO_BYTES = 8 * (512 << 10)  # of a channel, towards one peer over NVLink (N16)
 KIB = 1024
 MIB = 1024 * KIB
 WARPS_PER_CTA = 32  # DeepEP shares 32 warps among the warp groups of a CTA (E2)
@@ -241,6 +242,19 @@ def rounds_of_ctas(by_round: Mapping[int, tuple[int, ...]]) -> tuple[tuple[int, 
         tuple(sorted(r for r, ids in by_round.items() if channel in ids))
         for channel in sorted(_union(by_round))
     )
+
+
+def nccl_p2p_eager(by_round: Mapping[int, tuple[int, ...]], bytes_per_op: int) -> bool:
+    """Whether a send ends without its receiver: every channel's share fits into its FIFO.
+
+    Parameters: by_round is what `nccl_p2p_channels` returns; bytes_per_op of one send.
+    The FIFO of the SIMPLE protocol holds 8 steps of 512 KiB over NVLink.  Source: N16; measured on
+    H200 (frontier_sweep: the SMs that an exchange holds whose peers are partly there).
+
+    >>> nccl_p2p_eager({1: (0, 1)}, 8 << 20), nccl_p2p_eager({1: (0,)}, 8 << 20)
+    (True, False)
+    """
+    return all(-(-bytes_per_op // len(ids)) <= FIFO_BYTES for ids in by_round.values() if ids)
 
 
 def every_round(ctas: int, ranks: int) -> tuple[tuple[int, ...], ...]:

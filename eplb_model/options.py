@@ -66,7 +66,9 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
                 help="a range, or a list k=x,y,z; several are combined",
             )
         if name == "conform":
-            sub.add_argument("file", nargs="?", help="one measured table (default: all shipped)")
+            sub.add_argument(
+                "tables", nargs="*", metavar="TABLE|FILE", help="measured tables (default: all)"
+            )
             sub.add_argument("--machine", help="predict for this machine: a preset or a file")
     return whole
 

@@ -30,6 +30,12 @@ def tables() -> tuple[Table, ...]:
     return tuple(read_table(path) for path in sorted(MEASURED.glob("*.json")))
 
 
+def find_table(name_or_path: str) -> Table:
+    """A table of the package by its name, or one in a file."""
+    known = MEASURED / f"{name_or_path}.json"
+    return read_table(known if known.exists() else Path(name_or_path))
+
+
 def read_table(path: Path) -> Table:
     """A table from a file.
 

@@ -17,13 +17,33 @@ from eplb_model.tables import Table, read_table, tables
 FRONTIER = next(table for table in tables() if table.name == "hang_frontier")
 
 
+SWEEP = next(table for table in tables() if table.name == "frontier_sweep")
+SMALL = [table.name for table in tables() if table is not SWEEP]
+
+
 def test_every_measured_row_is_predicted_and_none_is_undecided(capsys):
-    code = main(["conform", "--json"])
+    code = main(["conform", "--json", *SMALL])
     document = json.loads(capsys.readouterr().out)
 
     assert code == 0
     assert document["disagree"] == []
     assert document["may"] == 0
+    assert document["agree"] == document["rows"]
+    assert document["rows"] == sum(len(t.rows) for t in tables() if t.name in SMALL)
+
+
+def test_rows_of_the_sweep_are_predicted():
+    part = replace(SWEEP, rows=SWEEP.rows[::40])
+
+    assert [each.row for each in predictions([part]) if not each.agrees] == []
+
+
+@pytest.mark.slow
+def test_every_row_of_the_sweep_is_predicted(capsys):
+    code = main(["conform", "--json"])
+    document = json.loads(capsys.readouterr().out)
+
+    assert (code, document["disagree"], document["may"]) == (0, [], 0)
     assert document["agree"] == document["rows"] == sum(len(table.rows) for table in tables())
 
 

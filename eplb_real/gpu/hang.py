@@ -27,10 +27,10 @@ from eplb_model.vector import load
 from eplb_real.gpu import words
 from eplb_real.gpu.point import Point, Run, Seen
 from eplb_real.gpu.pool import Pool, pool
+from eplb_real.gpu.tables import VECTOR, settings
 
 MIB = 1 << 20
 RACES = 400
-FRONTIER = "coop_vs_nccl_frontier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +69,20 @@ class Teller:
         self.told: list[dict[str, Any]] = []
         self.as_predicted = True
 
-    def tell(self, story: Story) -> None:
-        """One story in processes of its own."""
+    def tell(self, story: Story, ranks: Pool) -> None:
+        """One story, in processes that have its variables."""
         self.say(f"\n== {story.title}")
-        with pool(story.point.ranks, 0, story.environment) as ranks:
-            before = [about["used_bytes"] for about in ranks.about]
-            seen = _run(ranks, story)
-            report = _predicted(story)
-            self._compare(story, seen, report)
-            self.say(f"   called off and idle after {1e3 * (seen.unwound or 0):.1f} ms")
-            self.told.append(
-                {"story": story.title, "environment": dict(story.environment),
-                 "point": asdict(story.point), "cure": story.cure, "seen": seen.row(),
-                 "samples": seen.samples, "predicted": report and report.verdict,
-                 "used_before": before}
-            )  # fmt: skip
+        before = [about["used_bytes"] for about in ranks.about]
+        seen = _run(ranks, story)
+        report = _predicted(story)
+        self._compare(story, seen, report)
+        self.say(f"   called off and idle after {1e3 * (seen.unwound or 0):.1f} ms")
+        self.told.append(
+            {"story": story.title, "environment": dict(story.environment),
+             "point": asdict(story.point), "cure": story.cure, "seen": seen.row(),
+             "samples": seen.samples, "predicted": report and report.verdict,
+             "used_before": before}
+        )  # fmt: skip
 
     def _compare(self, story: Story, seen: Seen, report: Report | None) -> None:
         hung = seen.outcome == "HANG"
@@ -179,20 +178,10 @@ class _HostRun(Run):
 
 def _predicted(story: Story) -> Report | None:
     """What the model says of a story; None where the exchange has no kernel to model."""
-    point, environment = story.point, story.environment
     if story.cure == "gloo":
         return None
-    settings: dict[str, Any] = {
-        name: getattr(point, name)
-        for name in ("ranks", "coop_ctas", "coop_cluster", "coop_launch", "coop_footprint",
-                     "grain", "exchange", "peers", "bytes_per_op")
-    }  # fmt: skip
-    settings["order"] = "same" if story.cure == "edge" else point.order
-    settings["inverted"] = "".join(map(str, point.inverted))
-    cap = environment.get("NCCL_MAX_CTAS")
-    settings["nccl_max_ctas"] = None if cap is None else int(cap)
-    settings["nccl_cluster"] = int(environment.get("NCCL_CGA_CLUSTER_SIZE", 4))
-    return check(load(FRONTIER).scenario(settings))
+    point = replace(story.point, order="same") if story.cure == "edge" else story.point
+    return check(load(VECTOR).scenario(settings(asdict(point), story.environment)))
 
 
 def _what_each_did(point: Point, seen: Seen) -> Iterator[str]:
@@ -281,16 +270,15 @@ def main() -> int:
     teller = Teller()
     one_gpu(teller)
     if gpus >= 2:
-        for story in stories(gpus):
-            teller.tell(story)
-        sys.stdout.write("\n== nobody forces an order: two threads per rank, 132 SMs, no cap\n")
-        with pool(gpus, 0) as ranks:
-            peers = Point(gpus).peers_of
-            for process in ranks.processes:
-                process.tell("exchange_of", bytes_per_op=64 * MIB, peers=peers(process.rank))
-            for process in ranks.processes:
-                process.answer(60.0)
-            teller.races(ranks, options.races, options.seed)
+        told = list(stories(gpus))
+        for environment in {tuple(sorted(story.environment.items())): None for story in told}:
+            with pool(gpus, 0, dict(environment)) as ranks:
+                for story in told:
+                    if tuple(sorted(story.environment.items())) == environment:
+                        teller.tell(story, ranks)
+                if not environment:
+                    teller.say("\n== nobody forces an order: two threads per rank, 132 SMs, no cap")
+                    teller.races(ranks, options.races, options.seed)
     if options.json:
         options.json.write_text(json.dumps(teller.told, indent=1) + "\n")
     sys.stdout.write(

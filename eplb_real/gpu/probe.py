@@ -80,6 +80,8 @@ class Probe:
                     self._hold(Holder(ctas, cluster))
                     yield {"what": "held", "ctas": ctas, "cluster": cluster,
                            "seats": self._holder_seats(ctas)}  # fmt: skip
+        for ctas in range(65, self._sms + 1):
+            yield self._gang_seats(ctas, 1, None, cooperative=False)
         for holder in (Holder(n, k) for n in (1, 3, 4, 8, 12, 16) for k in (1, 4) if n % k == 0):
             for cluster in (1, 2):
                 for ctas in (64, 96, 112, self._sms - holder.ctas):
@@ -195,11 +197,13 @@ class Probe:
 
     # --- what they share ---------------------------------------------------------------------
 
-    def _gang_seats(self, ctas: int, cluster: int, holder: Holder | None) -> dict[str, Any]:
+    def _gang_seats(
+        self, ctas: int, cluster: int, holder: Holder | None, cooperative: bool = True
+    ) -> dict[str, Any]:
         with self._fresh():
             if holder is not None:
                 self._hold(holder)
-            shape = {**EXCLUSIVE, "ctas": ctas, "cluster": cluster, "cooperative": True}
+            shape = {**EXCLUSIVE, "ctas": ctas, "cluster": cluster, "cooperative": cooperative}
             self._rank.ask("gang", shape=shape, generation=self._generation, grain=2)
             started = self._comes(words.GANG_STARTED, ctas, SHOWS)
             seats = [seat - 1 for seat in self._page.block(0, words.GANG_SEATS, ctas)]

@@ -5,6 +5,7 @@
 Rules:
 - A row is one set of parameters of the vector; points that were run several times are one row,
   with their number, if all ended alike.  If they did not, each ending is a row of its own.
+- From three ranks on, and in one order, the channels that can end do so together in the model.
 - Points that were not reached are left out and counted in the provenance: they say nothing.
 """
 
@@ -39,6 +40,8 @@ def settings(point: Mapping[str, Any], environment: Mapping[str, str]) -> dict[s
         found["bytes_per_op"] = point["bytes_per_op"]
         found["nccl_max_ctas"] = None if cap is None else int(cap)
         found["nccl_cluster"] = int(environment.get("NCCL_CGA_CLUSTER_SIZE", 4))
+    if point["ranks"] > 2 or point["order"] == "same":
+        found["ends"] = "together"
     defaults = {name: each.default for name, each in load(VECTOR).parameters.items()}
     return {name: value for name, value in found.items() if value != defaults[name]}
 
