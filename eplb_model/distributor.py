@@ -217,8 +217,9 @@ def _bars(state: State, waiting: _Candidate, other: _Candidate) -> bool:
     later = waiting.order < other.order
     if waiting.kernel.gang:
         return later
-    if waiting.kernel.cluster == 1:
-        return bool(waiting.run.seats) or switches.empty_waiter_blocks == "on"
+    if waiting.kernel.cluster == 1:  # a gang passes it (G17b)
+        waits_long = bool(waiting.run.seats) or switches.empty_waiter_blocks == "on"
+        return waits_long and not other.kernel.gang
     return later and other.kernel.gang and switches.clustered_waiter_blocks_gangs == "on"
 
 

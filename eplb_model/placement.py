@@ -2,9 +2,10 @@
 
 Rules:
 - A seat is an SM number; a kernel's seats are `bytes`, one per CTA in start order.
-- All CTAs of a cluster sit on different SMs of one group; clusters of 2 take a TPC (G27, G31b).
+- All CTAs of a cluster sit on different SMs of one group, on whole TPCs where it has some (G27,
+  G31b).  A CTA without a cluster goes to a TPC that is free, if there is one in any group (G31c).
 - Which group a cluster goes to is the setting of the switch `packing`:
-  *rule*   what was measured on an empty device (G31 for gangs, G31a for regular kernels), applied
+  *rule*   what was measured on an empty device (G31, G31a, G31c), applied
            to whatever is free; on a partly taken device that is an assumption (U2);
   *best*   the fullest group that has room, so that large holes stay whole;
   *worst*  the emptiest group, so that what is left is spread evenly: the pigeonhole bound of G28.
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from heapq import heapify, heappop, heappush
 
 from eplb_model.machine import SMS_PER_TPC, Footprint, Limits, Machine
 
@@ -104,47 +104,43 @@ class _Room:
 
 
 class _Group:
-    """One group of SMs: which unit (SM, TPC, or any SMs) the next cluster takes."""
+    """One group of SMs: which of them the next cluster takes."""
 
     def __init__(self, slots: list[int], sms: range, cluster: int) -> None:
         self.sms = sms
         self.taken = 0
+        self._second = 0  # of these, second SMs of a TPC
         self._cluster = cluster
         self._slots = slots
+        self._own = dict.fromkeys(sms, 0)
+        self._open = {sm for sm in sms if slots[sm]}
         self.free = sum(slots[sm] for sm in sms)
-        width = SMS_PER_TPC if cluster == SMS_PER_TPC else 1
-        units = [tuple(sms[at : at + width]) for at in range(0, len(sms) - width + 1, width)]
-        self._units: list[tuple[int, int, tuple[int, ...]]] = [
-            (0, unit[0], unit) for unit in units if all(slots[sm] for sm in unit)
-        ]
-        heapify(self._units)
 
     def has_room(self) -> bool:
-        return len(self._units) >= (1 if self._cluster <= SMS_PER_TPC else self._cluster)
+        return len(self._open) >= self._cluster
+
+    @property
+    def phase(self) -> int:
+        """0 as long as some TPC is free as a whole, then 1."""
+        return 0 if any(self._mate(sm) in self._open for sm in self._open) else 1
+
+    @property
+    def taken_in_phase(self) -> int:
+        return self._second if self.phase else self.taken - self._second
 
     def take(self) -> list[int]:
-        units = self._choose()
-        seats_taken = [sm for _, _, unit in units for sm in unit]
-        for sm in seats_taken:
-            self._slots[sm] -= 1
-        self.taken += len(seats_taken)
-        self.free -= len(seats_taken)
-        for own, first, unit in units:
-            if all(self._slots[sm] for sm in unit):
-                heappush(self._units, (own + 1, first, unit))
-        return seats_taken
-
-    def _choose(self) -> list[tuple[int, int, tuple[int, ...]]]:
-        if self._cluster <= SMS_PER_TPC:
-            return [heappop(self._units)]
-        free = {unit[0] for _, _, unit in self._units}
-        # Whole TPCs first: clusters of 4 break no pair (G31b).
+        # Clusters break no pair that they need not; single CTAs take one SM of each TPC first.
         ranked = sorted(
-            self._units, key=lambda unit: (unit[0], self._mate(unit[1]) not in free, unit[1])
+            self._open, key=lambda sm: (self._own[sm], self._mate(sm) not in self._open, sm)
         )
         chosen = ranked[: self._cluster]
-        self._units = ranked[self._cluster :]
-        heapify(self._units)
+        for sm in chosen:
+            self._second += self._mate(sm) not in self._open
+            self._slots[sm] -= 1
+            self._own[sm] += 1
+        self._open -= {sm for sm in chosen if not self._slots[sm]}
+        self.taken += len(chosen)
+        self.free -= len(chosen)
         return chosen
 
     def _mate(self, sm: int) -> int:
@@ -156,8 +152,13 @@ _Key = Callable[["_Group"], tuple[int, ...]]
 
 
 def _measured(gang: bool, cluster: int) -> _Key:
-    if gang and cluster == 1:
-        return lambda group: (group.taken, -group.free, group.sms.start)
+    if cluster == 1:
+        return lambda group: (
+            len(group.sms) > SMS_PER_TPC,
+            group.phase,
+            group.taken_in_phase,
+            group.sms.start,
+        )
     if gang:
         return lambda group: (group.taken, group.sms.start)
     return lambda group: (len(group.sms) > SMS_PER_TPC, group.taken, group.sms.start)

@@ -187,7 +187,7 @@ def _predicted(story: Story) -> Report | None:
 def _what_each_did(point: Point, seen: Seen) -> Iterator[str]:
     for rank in range(point.ranks):
         first = "gang" if rank in point.inverted else "exchange"
-        held = len(seen.held.get(rank, ()))
+        held = sum(sm >= 0 for sm in seen.held.get(rank, ()))
         done = "done" if seen.done.get(rank) else "not done"
         yield (
             f"rank {rank}: launched the {first} first; exchange {done}"
