@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from eplb_model.distributor import is_ready
+from eplb_model.ops.one_sided import RemoteRead
 from eplb_model.outcome import Actor, Verdict
 from eplb_model.state import State
 from eplb_model.step import options
@@ -78,6 +79,15 @@ def in_progress(state: State, rank: int) -> Iterator[InProgress]:
             reads, writes = _accesses(head.work)
             if reads or writes:
                 yield InProgress(actor, head.work.kernel or head.work.kind, reads, writes)
+    yield from _reads_from_afar(state, rank)
+
+
+def _reads_from_afar(state: State, rank: int) -> Iterator[InProgress]:
+    """The reads of a rank's memory that engines are at, those of other ranks or its own."""
+    for engine in state.world.engines:
+        head = state.head(engine)
+        if head is not None and isinstance(head.work, RemoteRead) and head.work.peer == rank:
+            yield InProgress(engine, head.work.kind, (head.work.source,), ())
 
 
 def _accesses(op: object) -> tuple[tuple[str, ...], tuple[str, ...]]:

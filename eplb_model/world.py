@@ -104,6 +104,7 @@ class Kernel:
 
 
 StreamKind = Literal["nonblocking", "blocking", "legacy"]
+ENGINE: Literal["engine"] = "engine"  # what does one-sided reads: no stream of the GPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Stream:
 
     name: str
     priority: int = 0
-    kind: StreamKind = "nonblocking"
+    kind: StreamKind | Literal["engine"] = "nonblocking"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,24 @@ class World:
         return self._threads_by_rank[rank]
 
     def streams_of(self, rank: int) -> tuple[Actor, ...]:
+        """Everything that does work on behalf of threads: the GPU's streams, then engines."""
         return self._streams_by_rank[rank]
+
+    @cached_property
+    def engines(self) -> tuple[Actor, ...]:
+        """What does one-sided reads, on all ranks."""
+        return tuple(a for a in self.streams if self.stream_specs[a.slot].kind == ENGINE)
+
+    @cached_property
+    def _cuda_streams_by_rank(self) -> tuple[tuple[Actor, ...], ...]:
+        engines = set(self.engines)
+        return tuple(
+            tuple(a for a in streams if a not in engines) for streams in self._streams_by_rank
+        )
+
+    def cuda_streams_of(self, rank: int) -> tuple[Actor, ...]:
+        """The streams of a GPU, without engines."""
+        return self._cuda_streams_by_rank[rank]
 
     @cached_property
     def programs(self) -> tuple[Program, ...]:
@@ -207,17 +225,19 @@ class World:
 
     @cached_property
     def connections(self) -> tuple[int, ...]:
-        """For each stream, its hardware queue among those of its rank (G6)."""
+        """For each stream, its hardware queue among those of its rank (G6); engines come last."""
         mapping = []
         for rank in range(len(self.ranks)):
-            count = len(self.streams_of(rank))
+            count = len(self.cuda_streams_of(rank))
             match self.machine.switches.queue_map:
                 case "together":
-                    mapping += [0] * count
+                    queues = [0] * count
                 case "apart":
-                    mapping += list(range(count))
+                    queues = list(range(count))
                 case _:
-                    mapping += [index % self.machine.connections for index in range(count)]
+                    queues = [index % self.machine.connections for index in range(count)]
+            first = max(queues, default=-1) + 1  # an engine has a queue of its own
+            mapping += [*queues, *range(first, first + len(self.streams_of(rank)) - count)]
         return tuple(mapping)
 
     @cached_property
@@ -244,6 +264,32 @@ class World:
         names = {k.meets.kernel for k in self.kernels.values() if k.meets}
         names |= {k.name for k in self.kernels.values() if k.meets}
         return frozenset(names) | self.awaited
+
+    @cached_property
+    def _takers(self) -> frozenset[str]:
+        """Kernels of which some launch takes variables from a peer."""
+        operations = [op for program in self.programs for op in program.code]
+        return frozenset(
+            kernel
+            for op in operations
+            if (kernel := getattr(op, "kernel", None)) is not None
+            and any(hasattr(move.source, "rank") for move in getattr(op, "moves", ()))
+        )
+
+    def takers_from(self, kernel: str) -> frozenset[str]:
+        """The kernels that take variables from peers and meet this one there."""
+        return self._takers_from[kernel]
+
+    @cached_property
+    def _takers_from(self) -> Mapping[str, frozenset[str]]:
+        return {
+            name: frozenset(
+                taker
+                for taker in self._takers
+                if (meets := self.kernels[taker].meets) is not None and meets.kernel == name
+            )
+            for name in self.kernels
+        }
 
     @cached_property
     def awaited(self) -> frozenset[str]:

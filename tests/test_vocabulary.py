@@ -24,6 +24,7 @@ NEVER_BLOCK = frozenset(
         *(
             "irecv",
             "isend",
+            "read",
             "release",
             "set",
             "start",
@@ -38,11 +39,16 @@ NEVER_BLOCK = frozenset(
 # What helps an operation to block: somebody else holds something, or does not come.
 HELPERS = ("launch", "launch", "free", "memset")
 # What an operation needs to get on, besides these.
-PARTNERS = {"wait_flag": ("set",), "cpu_gpu_event_wait": ("cpu_gpu_event_record",)}
+PARTNERS = {
+    "wait_reads": ("read",),
+    "wait_flag": ("set",),
+    "cpu_gpu_event_wait": ("cpu_gpu_event_record",),
+}
 # Which operation puts each kind of work on a stream.
 PUT_BY = {
     "await": "stream_wait_event",
     "record": "record_event",
+    "remote_read": "read",
     "run_kernel": "launch",
     "transfer": "copy",
 }

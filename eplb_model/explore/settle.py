@@ -28,12 +28,14 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from eplb_model.distributor import kernel_of
+from eplb_model.explore.tags import Tags
 from eplb_model.ops.copies import Copy
 from eplb_model.ops.events import EventQuery, EventSynchronize
 from eplb_model.ops.flags import Clear, WaitFlag
 from eplb_model.ops.kernel import RunKernel
 from eplb_model.ops.launch import AwaitComplete, AwaitResident, Launch, Load, Memset
 from eplb_model.ops.memory import EmptyCache, Free, HostFree
+from eplb_model.ops.one_sided import Read, RemoteRead, WaitReads
 from eplb_model.ops.point_to_point import Irecv, WaitRequests
 from eplb_model.ops.synchronize import DeviceSynchronize, StreamQuery, StreamSynchronize
 from eplb_model.ops.threads import Branch, Join
@@ -49,7 +51,8 @@ class Settling:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._ranks = [_RankText(world, rank) for rank in range(len(world.ranks))]
+        tags = Tags(world)
+        self._ranks = [_RankText(world, rank, tags) for rank in range(len(world.ranks))]
 
     def __call__(self, state: State, actions: Sequence[Action]) -> Action | None:
         """The first action that may be taken alone."""
@@ -64,8 +67,9 @@ class Settling:
 class _RankText:
     """What the programs of one rank may do, and what follows from it."""
 
-    def __init__(self, world: World, rank: int) -> None:
+    def __init__(self, world: World, rank: int, tags: Tags) -> None:
         self._world = world
+        self._tags = tags
         self._rank = rank
         self._programs = [
             (thread, world.programs[thread.slot]) for thread in world.threads_of(rank)
@@ -98,10 +102,14 @@ class _RankText:
             case Copy(_, stream):
                 return isinstance(thread.local, Pending) or self._submits_alone(me, stream)
             case _:
-                return False
+                return isinstance(op, WaitReads) and self._posters[op.engine] <= {me.slot}
 
     def _uses_only_its_own(self, me: Actor, op: HostOperation) -> bool:
-        return all(self._users[name] == {me.slot} for _, _, name in names_in(op))
+        names = {name for _, _, name in names_in(op)}
+        return all(
+            self._users[name] == {me.slot} and not self._tags.of_streams(self._rank, name)
+            for name in names
+        )
 
     def _captures_its_own(self, me: Actor, op: HostOperation) -> bool:
         """Whether a call captures only what this thread itself puts on streams."""
@@ -131,6 +139,8 @@ class _RankText:
     def stream_step(self, state: State, me: Actor) -> bool:
         head = state.head(me)
         if head is None or self._asked or self._ends_an_access(me.name, head.work):
+            return False
+        if isinstance(head.work, RemoteRead) or not self._tags.private(me, head.work):
             return False
         if isinstance(head.work, RunKernel) and self._may_spin_again(head.work.runs):
             return False
@@ -207,6 +217,16 @@ class _RankText:
         return feeders
 
     @cached_property
+    def _posters(self) -> Mapping[str, set[int]]:
+        """For every engine, the threads that post reads to it."""
+        posters: defaultdict[str, set[int]] = defaultdict(set)
+        for thread, program in self._programs:
+            for op in program.code:
+                if isinstance(op, Read):
+                    posters[op.engine].add(thread.slot)
+        return posters
+
+    @cached_property
     def _writers(self) -> Mapping[str, set[str]]:
         """For every buffer, the streams and threads that write it."""
         return self._buffer_users("writes")
@@ -222,6 +242,10 @@ class _RankText:
             for op in program.code:
                 for buffer in getattr(op, how, ()):
                     users[buffer].add(getattr(op, "stream", thread.name))
+        for program in self._world.programs if how == "reads" else ():
+            for op in program.code:
+                if isinstance(op, Read) and op.peer == self._rank:
+                    users[op.source].add("(an engine of some rank)")
         return users
 
     @cached_property
@@ -236,7 +260,8 @@ class _RankText:
     @cached_property
     def _may_block_launches(self) -> bool:
         """Whether a launch could find the context lock taken, its stream full or edges to add."""
-        kinds = {spec.kind for spec in self._world.ranks[self._rank].streams}
+        streams = self._world.cuda_streams_of(self._rank)
+        kinds = {self._world.stream_specs[stream.slot].kind for stream in streams}
         launches = sum(isinstance(op, (Launch, Memset, Copy)) for op in self._ops)
         locks = any(
             isinstance(op, (Free, HostFree, EmptyCache, Load))

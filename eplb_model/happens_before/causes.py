@@ -12,6 +12,7 @@ from typing import TypeAlias
 from eplb_model.ops.events import RecordEvent, StreamWaitEvent
 from eplb_model.ops.flags import IsSet, WaitFlag
 from eplb_model.ops.launch import Launch, loaded
+from eplb_model.ops.one_sided import RemoteRead
 from eplb_model.ops.registry import Role
 from eplb_model.ops.two_thread_event import (
     CpuGpuEventRecord,
@@ -47,7 +48,9 @@ def names_read(before: State, me: Actor) -> Iterator[Name]:
         yield me.rank, loaded(module), ""
     if isinstance(local, Answer):  # it has read its value when it brought it
         return
-    for role, _, name in names_in(op):
+    for role, field, name in names_in(op):
+        if field == "moves":  # read when the work ends, and then only as data
+            continue
         if role.name == "module":
             yield me.rank, loaded(name), ""
         elif role.name == "cpu_gpu_event":
@@ -91,6 +94,18 @@ def target_of(op: HostOperation, world: World, me: Actor) -> Actor | None:
 def submitted(before: State, stream: Actor, after: State) -> list[StreamOperation]:
     """What a host step put on a stream; no host step takes anything off."""
     return [item.work for item in after.items(stream)[len(before.items(stream)) :]]
+
+
+def buffers_used(
+    me: Actor, op: HostOperation | StreamOperation
+) -> Iterator[tuple[int, tuple[str, ...], tuple[str, ...]]]:
+    """By rank, the buffers that an operation reads and writes, where there are any."""
+    reads: tuple[str, ...] = getattr(op, "reads", ())
+    writes: tuple[str, ...] = getattr(op, "writes", ())
+    if reads or writes:
+        yield me.rank, reads, writes
+    if isinstance(op, RemoteRead):
+        yield op.peer, (op.source,), ()
 
 
 def works_left(state: State, stream: Actor) -> int:

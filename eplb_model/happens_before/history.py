@@ -43,6 +43,7 @@ from typing import TypeAlias
 from eplb_model.distributor import is_ready
 from eplb_model.happens_before.causes import (
     Name,
+    buffers_used,
     collective_completed,
     event_awaited,
     event_recorded,
@@ -62,6 +63,7 @@ from eplb_model.ops.copies import Copy
 from eplb_model.ops.events import EventQuery, EventSynchronize, Record
 from eplb_model.ops.kernel import RunKernel
 from eplb_model.ops.launch import AwaitComplete, AwaitResident
+from eplb_model.ops.one_sided import WaitReads
 from eplb_model.ops.point_to_point import WaitRequests
 from eplb_model.ops.synchronize import StreamQuery, StreamSynchronize
 from eplb_model.ops.threads import Join, Start
@@ -80,6 +82,7 @@ class Access:
     """One use of buffers of a rank, between two points of the schedule."""
 
     actor: Actor
+    rank: int  # whose buffers: the actor's own, or those of the peer that a read reads
     op: HostOperation | StreamOperation
     reads: tuple[str, ...]
     writes: tuple[str, ...]
@@ -135,7 +138,7 @@ class _History:
         self._clocks = dict.fromkeys(start.world.actors, self._nothing)
         self._steps = 0
         self._starts = dict(self._clocks)
-        self._open: dict[Actor, int] = {}  # the access in progress
+        self._open: dict[Actor, list[int]] = {}  # the accesses in progress
         self._written: dict[Name, Clock] = {}
         self._entries: defaultdict[int, list[_Entry]] = defaultdict(list)  # by stream
         self._works: defaultdict[int, deque[_Entry]] = defaultdict(deque)  # those not ended
@@ -191,17 +194,14 @@ class _History:
     def _open_access(
         self, me: Actor, op: HostOperation | StreamOperation, by: Actor, called: Clock, begin: Clock
     ) -> None:
-        reads: tuple[str, ...] = getattr(op, "reads", ())
-        writes: tuple[str, ...] = getattr(op, "writes", ())
-        if reads or writes:
-            self._open[me] = len(self.accesses)
+        for rank, reads, writes in buffers_used(me, op):
+            self._open.setdefault(me, []).append(len(self.accesses))
             self.accesses.append(
-                Access(me, op, reads, writes, self._steps, None, by, called, begin, None)
+                Access(me, rank, op, reads, writes, self._steps, None, by, called, begin, None)
             )
 
     def _close_access(self, me: Actor) -> None:
-        if me in self._open:
-            at = self._open.pop(me)
+        for at in self._open.pop(me, ()):
             ended = replace(self.accesses[at], ends=self._steps, end=self._clocks[me])
             self.accesses[at] = ended
 
@@ -291,6 +291,8 @@ class _History:
                 yield self._starts[self._world.thread(me.rank, thread)]
             case WaitRequests():
                 yield self._answers[me]
+            case WaitReads(engine):
+                yield self._end(self._last(self._world.stream(me.rank, engine)))
             case AwaitResident() | AwaitComplete() as op:
                 yield self._counted(op, before, me)
             case EventQuery(event):
@@ -369,7 +371,7 @@ class _History:
         """Remember what a call has captured that now waits for the GPU."""
         if not isinstance(after.thread(me).local, Pending):
             return
-        streams = self._world.streams_of(me.rank)
+        streams = self._world.cuda_streams_of(me.rank)
         match operation_of(before, me):
             case EventSynchronize(event):
                 point = self._events.get((me.rank, event, ""))

@@ -12,6 +12,7 @@ from itertools import combinations
 from eplb_model.happens_before.history import Access, accesses, precedes
 from eplb_model.ops.copies import Transfer
 from eplb_model.ops.launch import DEVICE_COPY, MEMSET
+from eplb_model.ops.one_sided import RemoteRead
 from eplb_model.outcome import Actor
 from eplb_model.trace import Trace, narrate
 
@@ -45,7 +46,9 @@ class Race:
 
     def __str__(self) -> str:
         both = (f"{in_words(each)} on {each.actor}" for each in (self.first, self.second))
-        return f"{' and '.join(both)} both use {self.buffer}; {self.missing}"
+        remote = any(each.actor.rank != each.rank for each in (self.first, self.second))
+        where = f" of rank {self.first.rank}" if remote else ""
+        return f"{' and '.join(both)} both use {self.buffer}{where}; {self.missing}"
 
 
 def races(trace: Trace) -> tuple[Race, ...]:
@@ -63,7 +66,7 @@ def races(trace: Trace) -> tuple[Race, ...]:
             _missing(one, other),
         )
         for one, other in combinations(accesses(trace), 2)
-        if one.actor.rank == other.actor.rank and not one.happens_before(other)
+        if one.rank == other.rank and one.actor != other.actor and not one.happens_before(other)
         for buffer in _conflicts(one, other)
     )
 
@@ -75,6 +78,8 @@ def in_words(access: Access) -> str:
         return "the host's access"
     if isinstance(op, Transfer):
         return f"the {op.direction} copy"
+    if isinstance(op, RemoteRead):
+        return f"the read of rank {op.peer}"
     kernel = getattr(op, "kernel", None)
     return SMALL_KERNELS.get(kernel or "", f"kernel {kernel}")
 
@@ -112,6 +117,14 @@ def _knows(host: Access, work: Access) -> bool:
 def _edge(one: Access, other: Access) -> str:
     first, second = in_words(one), in_words(other)
     lacking = f"nothing makes {other.actor} wait for {one.actor}: "
+    if isinstance(one.op, RemoteRead):
+        polled = f"{one.submitter} polling until {first} is done"
+        told = "" if one.submitter == other.submitter else f", and telling {other.submitter},"
+        return f"{lacking}{polled}{told} before {second} would"
+    if isinstance(other.op, RemoteRead) and one.actor.is_stream:
+        synchronised = f"a synchronise of {one.submitter} with {one.actor} after {first}"
+        told = "" if one.submitter == other.submitter else f", and telling {other.submitter},"
+        return f"{lacking}{synchronised}{told} before it posts {second} would"
     if one.actor.is_stream:
         waited = "waited for" if other.actor.is_stream else "synchronised with"
         event = f"an event recorded on {one.actor} after {first} and {waited} by {other.actor}"

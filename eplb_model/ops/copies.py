@@ -21,6 +21,7 @@ from eplb_model.ops.launch import (
     room,
 )
 from eplb_model.ops.marks import capture, pending, submit
+from eplb_model.ops.moves import Moves, moved
 from eplb_model.ops.registry import (
     Buffers,
     HostStep,
@@ -48,12 +49,13 @@ class Transfer(StreamStep):
     direction: Direction
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    moves: Moves = ()
 
     def guard(self, state: State, me: Actor, choice: int | None) -> Wait | None:
         return None
 
     def effect(self, state: State, me: Actor, choice: int | None) -> State:
-        return state.pop(me)
+        return moved(state, me, self.moves).pop(me)
 
 
 @operation
@@ -71,6 +73,7 @@ class Copy(HostStep):
     blocking: bool = False
     reads: Buffers = ()
     writes: Buffers = ()
+    moves: Moves = ()
 
     def offers(self) -> tuple[Offer, ...]:
         return (("launch", DEVICE_COPY),) if self.direction == "d2d" else ()
@@ -89,9 +92,10 @@ class Copy(HostStep):
             return hold_records(state, me)
         if self.direction == "d2d":
             state = release_records(state, me)
-            state = submit(state, me, stream, RunKernel(DEVICE_COPY, 0, self.reads, self.writes))
+            kernel = RunKernel(DEVICE_COPY, 0, self.reads, self.writes, self.moves)
+            state = submit(state, me, stream, kernel)
         else:
-            work = Transfer(self.direction, self.reads, self.writes)
+            work = Transfer(self.direction, self.reads, self.writes, self.moves)
             state = submit(state, me, stream, work)
         if self.blocking or (self.memory == "pageable" and self.direction == "d2h"):
             return capture(state, me, (stream,))

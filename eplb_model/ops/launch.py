@@ -16,6 +16,7 @@ from typing import ClassVar
 from eplb_model.machine import Machine
 from eplb_model.ops.kernel import RunKernel, completed, fully_started, whereabouts
 from eplb_model.ops.marks import capture, pending, submit
+from eplb_model.ops.moves import Moves
 from eplb_model.ops.registry import (
     Buffers,
     HostStep,
@@ -48,6 +49,7 @@ class Launch(HostStep):
     reads: Buffers = ()
     writes: Buffers = ()
     gil: bool = False
+    moves: Moves = ()
 
     def offers(self) -> tuple[Offer, ...]:
         return (("launch", self.kernel),)
@@ -71,7 +73,7 @@ class Launch(HostStep):
                 me, Failure("misuse", f"{kernel.name}: a grid of {kernel.ctas} can't be resident")
             )
         state, number = _numbered(state, me.rank, self.kernel)
-        work = RunKernel(self.kernel, number, self.reads, self.writes)
+        work = RunKernel(self.kernel, number, self.reads, self.writes, self.moves)
         return release_records(submit(state, me, stream, work), me).advance(me)
 
 
@@ -266,7 +268,7 @@ def _returns_at_once(machine: Machine) -> bool:
 def _load(state: State, me: Actor, module: str) -> State:
     """First step: take the lock and capture the device.  Second, once that is done: loaded."""
     if not isinstance(state.thread(me).local, Pending):
-        everything = state.world.streams_of(me.rank)
+        everything = state.world.cuda_streams_of(me.rank)
         return capture(take_context(state, me, me.slot), me, everything)
     state = state.write(me.rank, loaded(module), True)
     return take_context(state, me, NOBODY).stay(me, None)

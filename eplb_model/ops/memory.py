@@ -41,7 +41,7 @@ class _Frees(HostStep):
     def effect(self, state: State, me: Actor) -> State:
         if isinstance(state.thread(me).local, Pending):
             return take_context(state, me, NOBODY).advance(me)
-        everything = state.world.streams_of(me.rank)
+        everything = state.world.cuda_streams_of(me.rank)
         return capture(take_context(state, me, me.slot), me, everything)
 
 

@@ -36,6 +36,8 @@ LockName = Annotated[str, Role("lock", declares=True)]
 ThreadName = Annotated[str, Role("thread")]
 GroupName = Annotated[str, Role("group")]
 ModuleName = Annotated[str, Role("module")]
+BufferName = Annotated[str, Role("buffers")]
+EngineName = Annotated[str, Role("engine", declares=True)]
 Buffers = Annotated[tuple[str, ...], Role("buffers")]
 
 OPERATIONS: dict[str, type] = {}  # host operations by kind: what a program may say

@@ -54,7 +54,7 @@ class DeviceSynchronize(HostStep):
     def effect(self, state: State, me: Actor) -> State:
         if isinstance(state.thread(me).local, Pending):
             return state.advance(me)
-        return capture(state, me, state.world.streams_of(me.rank))
+        return capture(state, me, state.world.cuda_streams_of(me.rank))
 
 
 @operation
