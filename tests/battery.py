@@ -5,13 +5,14 @@ As a script it prints the names of the cases that fail, one per line.
 
 import sys
 
-from tests import cases_device, cases_host, cases_requests, cases_streams
+from tests import cases_device, cases_host, cases_one_sided, cases_requests, cases_streams
 from tests.cases import CASES, got
 
 __all__ = [
     "CASES",
     "cases_device",
     "cases_host",
+    "cases_one_sided",
     "cases_requests",
     "cases_streams",
     "failures",

@@ -24,7 +24,7 @@ from eplb_model.strategies import Sizes, scenarios
 from eplb_model.trace import Trace, parse_schedule, replay
 from eplb_model.vector import catalogue
 from eplb_model.world import World
-from tests import edges_device, edges_host  # noqa: F401 (they register EDGES)
+from tests import edges_device, edges_host, edges_one_sided  # noqa: F401 (they register EDGES)
 from tests.edges import ACCESS, EDGES, WRITES, copy, launch, one, op
 from tests.generated import machines
 from tests.small import gang
@@ -86,6 +86,10 @@ SHAPES = {
         Sizes(ranks=1, threads=3, statements=6, ctas=1, kernels=1),
         "launch copy access cpu_gpu_event_record cpu_gpu_event_wait set wait_flag",
     ),
+    "reads": (
+        Sizes(ranks=2, statements=5, ctas=1, kernels=1),
+        "read read read wait_reads copy launch access barrier put stream_synchronize test assert",
+    ),
     "everything": (
         Sizes(ranks=2, statements=5, ctas=2),
         "access access access copy copy launch launch " + " ".join(OPERATIONS),
@@ -111,6 +115,8 @@ def sharing(described: Scenario) -> Scenario:
         if "writes" in names:
             reads = "reads" in names and next(numbers) % 3 == 1
             changes["reads" if reads else "writes"] = ("weights",)
+        if "target" in names and "source" in names:
+            changes |= {"source": "weights", "target": "weights"}
         return replace(each, **changes)
 
     def plan(each: RankPlan) -> RankPlan:

@@ -22,7 +22,7 @@ PAGES = tuple(sorted(SPECS.glob("*.md")))
 CODE = tuple(sorted((ROOT / "eplb_model").rglob("*.py")))
 DATA = tuple(sorted((ROOT / "eplb_model").rglob("*.json")))
 
-RULE_ID = r"[GNEHVUPO]\d+[a-z]?"
+RULE_ID = r"[GNEHVUPOX]\d+[a-z]?"
 GPUS = frozenset({"H20", "H100", "H200", "H800"})  # names of boards, not rules
 DIRECTIONS = frozenset({"may miss", "may cry wolf", "may miss, may cry wolf"})
 CONFIDENCES = frozenset({"high", "medium", "low", "-"})
@@ -73,7 +73,7 @@ def kinds(table: dict[str, type]) -> set[str]:
 def quoted_ids(text: str) -> set[str]:
     """Rule ids in a text; a range of one letter names what is between its ends."""
     found = set(re.findall(rf"\b{RULE_ID}\b", text)) - GPUS
-    for letter, first, last in re.findall(r"\b([GNEHVUPO])(\d+)[a-z]?-\1(\d+)[a-z]?\b", text):
+    for letter, first, last in re.findall(r"\b([GNEHVUPOX])(\d+)[a-z]?-\1(\d+)[a-z]?\b", text):
         found |= {f"{letter}{number}" for number in range(int(first), int(last) + 1)}
     return found
 

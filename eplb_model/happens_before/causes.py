@@ -12,6 +12,7 @@ from typing import TypeAlias
 from eplb_model.ops.events import RecordEvent, StreamWaitEvent
 from eplb_model.ops.flags import IsSet, WaitFlag
 from eplb_model.ops.launch import Launch, loaded
+from eplb_model.ops.moves import Move, PeerVariable, peers_read
 from eplb_model.ops.one_sided import RemoteRead
 from eplb_model.ops.registry import Role
 from eplb_model.ops.two_thread_event import (
@@ -74,7 +75,7 @@ def _is_read(op: HostOperation, role: Role) -> bool:
 
 
 def names_changed(before: State, after: State) -> Iterator[Name]:
-    """What a host step changed.  Writing what is there already is no change, and no cause."""
+    """What a step changed.  Writing what is there already is no change, and no cause."""
     for (owner, name), slot in before.world.slots.items():  # a send reaches another rank's memory
         old, new = before.memory[slot], after.memory[slot]
         if isinstance(old, TwoThreadEvent):
@@ -83,6 +84,28 @@ def names_changed(before: State, after: State) -> Iterator[Name]:
                     yield owner, name, part
         elif old is not new:
             yield owner, name, ""
+
+
+def tags_read(before: State, me: Actor) -> Iterator[Name]:
+    """The variables that the end of a stream's work reads: its own moves, and those it hands over.
+
+    A tag is like any variable here: who reads it comes after the work that moved it.
+    """
+    head = before.head(me)
+    work = None if head is None else head.work
+    mine: tuple[Move, ...] = getattr(work, "moves", ())
+    for each in mine:
+        if isinstance(each.source, PeerVariable):
+            yield each.source.rank, each.source.name, ""
+        else:
+            yield from ((me.rank, name, "") for name in each.source.variables)
+    if work is None or work.kernel is None or not before.world.takers_from(work.kernel):
+        return
+    for peer in before.world.streams:
+        theirs = before.head(peer)
+        for source in peers_read(getattr(theirs.work, "moves", ()) if theirs else ()):
+            if source.rank == me.rank:
+                yield source.rank, source.name, ""
 
 
 def target_of(op: HostOperation, world: World, me: Actor) -> Actor | None:

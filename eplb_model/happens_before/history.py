@@ -54,6 +54,7 @@ from eplb_model.happens_before.causes import (
     peers,
     posted,
     submitted,
+    tags_read,
     target_of,
     threads_started,
     works_left,
@@ -252,8 +253,11 @@ class _History:
                 causes.append(self._written.get((me.rank, kernel.until, ""), self._nothing))
             if ends:
                 causes += self._met(kernel, me.rank, each)
+        if ends:
+            causes += [self._written[n] for n in tags_read(before, me) if n in self._written]
         each.end = self._tick(me, causes) if ends else None
         if ends:
+            self._written.update(dict.fromkeys(names_changed(before, after), self._clocks[me]))
             self._works[me.slot].popleft()
             self._close_access(me)
 

@@ -3,7 +3,8 @@
 Rules (specs/semantics.md#moves):
 - The assignments of one piece of work are done in order, in the one step with which it ends.
 - A source is a variable of this rank, one of a peer (`1.held_0_1`), or a constant.
-- A tag is data, not a signal: nothing is ordered by reading it.
+- A tag is a variable like any other: who reads it comes after what moved it.  A real host that
+  polls memory which a copy writes has no such guarantee; the model does not look for that.
 """
 
 from __future__ import annotations

@@ -4,35 +4,30 @@ Rules:
 - Version, communicator and faults are parameters of one text, split by thread, not by version.
 - The plan is the real one, computed from the old and the new map; see `communicators/plan.py`.
 - Ranks may be made to compute different plans, as they do when one reads a load that is not ready.
-- Where the communicator carries tags, every rank asserts at the end that it holds the new map.
+- Every rank asserts at the end that its rows are what the new map says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
-from eplb_model.communicators import pynccl, torch_gloo, torch_nccl
 from eplb_model.communicators.local_moves import committed
-from eplb_model.communicators.names import held
-from eplb_model.communicators.plan import Plan, Share, joined, plan, plans_of
+from eplb_model.communicators.names import held, tag
+from eplb_model.communicators.plan import Plan, joined, plan, plans_of
+from eplb_model.communicators.registry import lowered
 from eplb_model.ops.expression import Condition, Value, Variable
+from eplb_model.ops.moves import Move
+from eplb_model.ops.synchronize import StreamSynchronize
 from eplb_model.ops.variables import Assert
 from eplb_model.protocols.main_thread import main_thread
 from eplb_model.protocols.settings import Settings
 from eplb_model.protocols.worker_thread import worker_thread
-from eplb_model.scenario import RankPlan, Statement, ThreadPlan
+from eplb_model.scenario import RankPlan, ThreadPlan
 from eplb_model.world import Stream
 
-Lowering: TypeAlias = Callable[[Share, int], Iterator[Statement]]
-
-COMMUNICATORS: Mapping[str, Lowering] = {
-    "torch_gloo": torch_gloo.transfer,
-    "torch_nccl": torch_nccl.transfer,
-    "pynccl": pynccl.transfer,
-}
-CARRIES_TAGS = ("torch_gloo",)  # the contents of a kernel's rows are not modelled
 REFUSED = {"0.33": ("torch_nccl", "pynccl")}  # vllm#44978
+ABSENT = {"0.20": ("nixl_zero_copy", "torch_xccl"), "0.33": ("nixl_staged",)}
 ROWS = 2  # of a rank
 
 
@@ -47,19 +42,18 @@ def async_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
     settings = _settings(values)
     old, new = maps(values["moved"], settings.ranks)
     streams = tuple(map(Stream, ("compute", "side", "internal", "unordered")))
-    tagged = values["communicator"] in CARRIES_TAGS
     plans = []
     for rank in range(settings.ranks):
         rows = range(ROWS * rank, ROWS * rank + ROWS)
         places = [(layer, row) for layer in range(settings.layers) for row in range(ROWS)]
-        before = {held(layer, row): old[rows[row]] for layer, row in places}
+        before = {held(layer, row): tag(layer, old[rows[row]]) for layer, row in places}
         after = tuple(
-            Assert(Condition(Variable(held(layer, row)), "==", Value(new[rows[row]])))
+            Assert(Condition(Variable(held(layer, row)), "==", Value(tag(layer, new[rows[row]]))))
             for layer, row in places
         )
-        main = main_thread(settings, rank, after if tagged else ())
+        main = main_thread(settings, rank, (StreamSynchronize("compute"), *after))
         threads = (ThreadPlan("main", main), ThreadPlan("worker", worker_thread(settings, rank)))
-        state = {"pending": None, "rebalanced": 0, **(before if tagged else {})}
+        state = {"pending": None, "rebalanced": 0, **before}
         plans.append(RankPlan(threads, streams, state))
     return tuple(plans)
 
@@ -93,20 +87,22 @@ def _settings(values: Mapping[str, Any]) -> Settings:
             f"version {version} refuses async EPLB with communicator {communicator} "
             "(vllm#44978); set unchecked=true to see why"
         )
-    shares = _plan(values).shares
-    lowered = COMMUNICATORS[communicator]
+    if communicator in ABSENT[version] and not values["unchecked"]:
+        raise ValueError(
+            f"version {version} has no communicator {communicator}; "
+            "set unchecked=true to have it all the same"
+        )
+    planned = _plan(values)
+    old, _ = maps(values["moved"], values["ranks"])
 
-    def transfer(rank: int, layer: int) -> Iterator[Statement]:
-        return lowered(shares[rank], layer)
-
-    def commit(rank: int, layer: int) -> Iterator[Statement]:
-        return committed(shares[rank], layer) if communicator in CARRIES_TAGS else iter(())
+    def commit(rank: int, layer: int) -> tuple[Move, ...]:
+        return committed(planned.shares[rank], layer)
 
     return Settings(
         version=version,
         ranks=values["ranks"],
         layers=values["layers"],
-        transfer=transfer,
+        transfer=lowered(communicator, planned, old),
         commit=commit,
         commit_blocks=values["commit_blocks"],
         record_first=values["record_first"],

@@ -51,8 +51,8 @@ def _step(settings: Settings, rank: int) -> Iterator[Statement]:
 
 
 def _move(settings: Settings, rank: int, layer: int) -> Iterator[Statement]:
-    yield Copy("d2d", "compute", reads=("buffer",), writes=(weights(layer),))
-    yield from settings.commit(rank, layer)
+    rows = settings.commit(rank, layer)
+    yield Copy("d2d", "compute", reads=("buffer",), writes=(weights(layer),), moves=rows)
     yield Copy("h2d", "compute", "pageable", settings.commit_blocks, (), ("map",))
     if layer == settings.layers - 1:
         yield Put("rebalanced", Value(0))

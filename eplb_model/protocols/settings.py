@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from eplb_model.ops.moves import Move
 from eplb_model.scenario import Statement
 
 Version = Literal["0.20", "0.33"]
-# Statements of a rank for a layer: its transfers, or what committing them does to the tags.
-OfLayer: TypeAlias = Callable[[int, int], Iterator[Statement]]
+# Of a rank and a layer: the statements of its transfers, and what the copy of V2 does to the tags.
+Transfers: TypeAlias = Callable[[int, int], Iterator[Statement]]
+Commits: TypeAlias = Callable[[int, int], tuple[Move, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,8 @@ class Settings:
     version: Version
     ranks: int
     layers: int
-    transfer: OfLayer
-    commit: OfLayer
+    transfer: Transfers
+    commit: Commits
     commit_blocks: bool = True  # V5 copies from pageable memory and waits
     record_first: bool = False  # V9 before V8: the known wrong order
     synchronises: bool = True  # W8
