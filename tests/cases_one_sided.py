@@ -133,3 +133,23 @@ def two_reads_of_one_row_do_not_conflict() -> Scenario:
 @case("2 states: 1 misuse")
 def a_read_of_a_rank_that_is_none_is_misuse() -> Scenario:
     return scenario(rank([_read(peer=1)]))
+
+
+@case("6 states: 1 ok x=1, 1 violation")
+def an_early_look_at_a_tag_may_see_the_old_one() -> Scenario:
+    return scenario(rank([_copy(("x", 1)), op("assert", _is("x", None))]))
+
+
+@case("18 states: 1 ok x=7, 1 violation")
+def a_peer_may_write_what_a_kernel_takes_before_it_takes_it() -> Scenario:
+    takes = [launch("k", moves=_moves(("x", "1.y"))), op("stream_synchronize", "a")]
+    one = rank([*takes, op("assert", _is("x", 7))])
+    return scenario(one, _holding([put("y", 9)], y=7), kernels=[kernel("k")])
+
+
+@case("17 states: 1 ok x=7, 3 violation")
+def a_peer_may_look_before_a_kernel_that_meets_hands_its_tag_over() -> Scenario:
+    n = kernel("n", meets=Meets("channel", (1,), (1,), "n"))
+    looks = op("assert", _is("x", None))
+    takes = rank([launch("n", moves=_moves(("x", "1.y")))], [looks])
+    return scenario(takes, _holding([launch("n")], y=7), kernels=[n])

@@ -107,7 +107,7 @@ def sharing(described: Scenario) -> Scenario:
     def statement(each: Any) -> Any:
         names = {field.name for field in fields(each)}
         blocks = names & {"then", "otherwise", "body", "handler"}
-        changes = {
+        changes: dict[str, Any] = {
             name: tuple(map(statement, body))
             for name in sorted(blocks)
             if isinstance(body := getattr(each, name), tuple)

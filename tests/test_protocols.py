@@ -70,7 +70,7 @@ def test_the_exchange_through_host_memory_holds(version, moved):
 
 
 def test_a_version_without_a_communicator_says_so():
-    with pytest.raises(VectorError, match="version 0.33 has no communicator nixl_staged"):
+    with pytest.raises(VectorError, match=r"version 0\.33 has no communicator nixl_staged"):
         ASYNC.scenario({"version": "0.33", "communicator": "nixl_staged"})
 
 
