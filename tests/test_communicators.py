@@ -13,14 +13,16 @@ from eplb_model.check import Search, check
 from eplb_model.communicators.commit import committed as reference
 from eplb_model.communicators.local_moves import committed
 from eplb_model.communicators.meeting import Fence
-from eplb_model.communicators.names import held, tag
+from eplb_model.communicators.names import held, tag, weights
 from eplb_model.communicators.plan import EMPTY, Ids, Plan, plan
 from eplb_model.communicators.registry import COMMUNICATORS, Fault, lowered
 from eplb_model.communicators.torch_xccl import transfer as xccl
 from eplb_model.communicators.wire import arrivals, fetched, operations
 from eplb_model.ops.collectives import Barrier
 from eplb_model.ops.copies import Copy
+from eplb_model.ops.expression import Condition, Value, Variable
 from eplb_model.ops.synchronize import StreamSynchronize
+from eplb_model.ops.variables import Assert
 from eplb_model.scenario import RankPlan, Scenario, Statement, ThreadPlan, Try
 from eplb_model.state import State
 from eplb_model.step import enabled, initial, step
@@ -182,7 +184,15 @@ def test_x5_a_read_by_expert_takes_the_last_row_and_a_send_the_first():
 # --- runs --------------------------------------------------------------------------------------
 
 
-def exchanging(name: str, maps: Rearrangement, layers: int = 1, **more: Any) -> Scenario:
+def exchanging(
+    name: str,
+    maps: Rearrangement,
+    layers: int = 1,
+    *,
+    vote: bool = True,
+    asserts: bool = False,
+    **more: Any,
+) -> Scenario:
     """Every rank transfers, waits for its stream, meets the others, and commits, layer by layer."""
     planned = maps.plan
     transfer = lowered(name, planned, maps.old, **more)
@@ -191,10 +201,12 @@ def exchanging(name: str, maps: Rearrangement, layers: int = 1, **more: Any) -> 
         for layer in range(layers):
             yield Try(tuple(transfer(rank, layer)), ())
             yield StreamSynchronize("side")
-            yield Barrier("ep_cpu")
+            yield from [Barrier("ep_cpu")] if vote else []
             moves = committed(planned.shares[rank], layer)
-            yield Copy("d2d", "compute", reads=("buffer",), writes=("weights",), moves=moves)
+            yield Copy("d2d", "compute", reads=("buffer",), writes=(weights(layer),), moves=moves)
             yield StreamSynchronize("compute")
+            if asserts:
+                yield from _as_the_new_map_says(maps, rank, layer)
 
     ranks = tuple(
         RankPlan(
@@ -219,6 +231,11 @@ def exchanging(name: str, maps: Rearrangement, layers: int = 1, **more: Any) -> 
         ranks,
         {"ep_cpu": everyone, "eplb_cpu": everyone},
     )
+
+
+def _as_the_new_map_says(maps: Rearrangement, rank: int, layer: int) -> Iterator[Assert]:
+    for row, expert in enumerate(maps.by_rank(maps.new)[rank]):
+        yield Assert(Condition(Variable(held(layer, row)), "==", Value(tag(layer, expert))))
 
 
 def _some_are_idle(planned: Plan) -> bool:
@@ -271,9 +288,24 @@ SWAPPING = Rearrangement(*SWAP, 2)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_swap_through_a_communicator_holds_on_every_schedule(name):
-    report = check(exchanging(name, SWAPPING), Search(max_states=60_000))
+    report = check(exchanging(name, SWAPPING, layers=2, asserts=True), Search(max_states=60_000))
 
     assert (report.verdict, report.bounds["cut"]) == ("ok", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "verdict"),
+    [
+        *((name, {}, "ok") for name in NAMES),
+        ("nixl_zero_copy", {"fence": "before"}, "violation"),
+        ("nixl_zero_copy", {"fence": "none"}, "violation"),
+    ],
+)
+def test_without_a_vote_only_an_unfenced_read_takes_a_row_that_is_new_already(name, more, verdict):
+    """A sender may write its weights once its own transfer is over, and has been read by then."""
+    report = check(exchanging(name, SWAPPING, vote=False, asserts=True, **more), Search())
+
+    assert report.verdict == verdict
 
 
 def test_zero_copy_reads_that_are_let_go_race_with_the_copy_out():
