@@ -297,8 +297,8 @@ MUTANTS = (
     Mutant(
         "a device synchronisation waits for one stream",
         "ops/synchronize.py",
-        "state.world.streams_of(me.rank))",
-        "state.world.streams_of(me.rank)[1:])",
+        "state.world.cuda_streams_of(me.rank))",
+        "state.world.cuda_streams_of(me.rank)[1:])",
         "a_synchronisation_waits_for_what_the_stream_held",
     ),
     Mutant(
@@ -377,7 +377,7 @@ MUTANTS = (
     Mutant(
         "cudaFree waits for nothing",
         "ops/memory.py",
-        "        everything = state.world.streams_of(me.rank)\n",
+        "        everything = state.world.cuda_streams_of(me.rank)\n",
         "        everything = ()\n",
         "g44_free_holds_the_context_lock_while_it_waits",
     ),
