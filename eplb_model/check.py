@@ -15,19 +15,20 @@ from itertools import product
 from random import Random
 from typing import Any, Literal
 
+from eplb_model.claims import Claim
+from eplb_model.explore.outcomes import Reached, claimed, never_reached, outcomes
 from eplb_model.explore.search import Bounds, Exploration, explore
 from eplb_model.explore.settle import Settling
 from eplb_model.explore.shorten import shorten
-from eplb_model.explore.stall import find_stall, has_fair_loop
+from eplb_model.explore.stall import GivenUp, find_stall, given_up, has_fair_loop
 from eplb_model.explore.walk import Walk, pct, uniform, walk
 from eplb_model.formulas import channels_of_grid
 from eplb_model.happens_before import races
 from eplb_model.machine import Machine
 from eplb_model.outcome import Action, Finding, Report, Serialised, Verdict, When
-from eplb_model.properties import violation
+from eplb_model.properties import NOBODY_IS_LEFT_OUT, never_again, somebody_can_move, violation
 from eplb_model.scenario import Scenario
 from eplb_model.state import State
-from eplb_model.step import enabled
 from eplb_model.trace import Trace, replay
 from eplb_model.wait_for import circle, stuck_set, waiting
 from eplb_model.words import kernel_text
@@ -144,13 +145,15 @@ def _check_one(scenario: Scenario, search: Search) -> Report:
         found = explore(world, order, bounds, None)
     ends = _ends(found)
     goes_on = has_fair_loop(found)
-    finding = _finding(found, ends)
+    gave_up = given_up(found)
+    claims = outcomes(found, gave_up)
+    finding = _finding(found, ends, gave_up) or never_reached(claims)
     verdict: Verdict = finding.verdict if finding else ("unknown" if found.cut else "ok")
     return Report(
         scenario=scenario.name,
         parameters=scenario.parameters,
         verdict=verdict,
-        when=_when(found, ends, goes_on) if finding else None,
+        when=_when(found, ends, goes_on, gave_up, finding) if finding else None,
         serialised=_serialised(found, ends),
         states=len(found.states),
         transitions=found.transitions,
@@ -164,6 +167,7 @@ def _check_one(scenario: Scenario, search: Search) -> Report:
         strategy=search.strategy,
         reduction="settling" if reduction is not None else None,
         kernels=_kernels(scenario),
+        claims=claims,
     )
 
 
@@ -178,10 +182,12 @@ def _ends(found: Exploration) -> dict[str, list[int]]:
     return ends
 
 
-def _finding(found: Exploration, ends: Mapping[str, list[int]]) -> Finding | None:
+def _finding(
+    found: Exploration, ends: Mapping[str, list[int]], gave_up: tuple[GivenUp, ...]
+) -> Finding | None:
     for verdict in PRECEDENCE:
         if verdict == "stall":
-            return _stall(found)
+            return _stall(found) or _given_up(found, gave_up)
         if verdict in ends:
             number = min(ends[verdict], key=lambda n: (found.depth_of[n], n))
             return _at_the_end_of(found, number, verdict)
@@ -192,7 +198,7 @@ def _at_the_end_of(found: Exploration, number: int, verdict: Verdict) -> Finding
     """What a state shows.  A broken property may be reached without some of the settled steps."""
     way, state = found.way_to(number), found.states[number]
     if verdict != "deadlock":
-        way = shorten(state.world, way, verdict)
+        way = shorten(state.world, way, found.broken[number])
         state = replay(state.world, way).last
     return finding_at(state, way)
 
@@ -206,7 +212,7 @@ def _stall(found: Exploration) -> Finding | None:
     waits = tuple(each for each in waiting(state) if each.actor in stall.left_out)
     names = ", ".join(map(str, stall.left_out))
     return Finding(
-        "stall",
+        NOBODY_IS_LEFT_OUT.verdicts[0],
         f"{names}: waits for ever while others go on",
         way,
         replay(state.world, way).steps(),
@@ -216,11 +222,32 @@ def _stall(found: Exploration) -> Finding | None:
     )
 
 
-def _when(found: Exploration, ends: Mapping[str, list[int]], goes_on: bool) -> When:
+def _given_up(found: Exploration, gave_up: tuple[GivenUp, ...]) -> Finding | None:
+    """The first loop in which a claim stays false although nobody is left out for ever."""
+    if not gave_up:
+        return None
+    first = min(gave_up, key=lambda each: each.entry)
+    way = found.way_to(first.entry)
+    stays = f"{first.claim.condition} stays false on rank {first.rank} while others go on"
+    message = f"{first.claim.sentence}: {stays}"
+    steps = replay(found.states[0].world, way).steps()
+    return Finding("stall", message, way, steps, loop=first.loop)
+
+
+def _when(
+    found: Exploration,
+    ends: Mapping[str, list[int]],
+    goes_on: bool,
+    gave_up: tuple[GivenUp, ...],
+    finding: Finding,
+) -> When:
     """`every` if all complete runs end alike: no other end, nothing cut, no run that goes on."""
     if found.cut is not None:
         return "some"
-    if not ends:  # a stall: every run that ends would be another end
+    if finding.verdict == "stall":  # every run that ends would be another end
+        always = bool(finding.waiting) or all(each.always for each in gave_up)
+        return "every" if not ends and always else "some"
+    if finding.verdict not in ends:  # what no run reaches
         return "every"
     return "every" if len(ends) == 1 and not goes_on else "some"
 
@@ -245,6 +272,8 @@ def _sample(scenario: Scenario, search: Search) -> Report:
     random = Random(search.seed)
     ends: Counter[str] = Counter()
     steps, longest, finding = 0, 0, None
+    reached = Reached(scenario.world)
+    failed: set[Claim | None] = set()
     cut: str | None = None
     for _ in range(search.runs):
         chooser = (
@@ -252,12 +281,13 @@ def _sample(scenario: Scenario, search: Search) -> Report:
             if search.strategy == "uniform"
             else pct(random, PCT_DEPTH, max(longest, 50))
         )
-        run = walk(scenario.world, chooser, search.max_depth or SAMPLED_STEPS)
+        run = walk(scenario.world, chooser, search.max_depth or SAMPLED_STEPS, reached.watch)
         steps += len(run.schedule)
         longest = max(longest, len(run.schedule))
         ends[_end_of(run)] += 1
         finding = finding_at(run.last, run.schedule)
         if finding is not None:
+            failed = _failed(run)
             break
         cut = search.enough()
         if cut is not None:
@@ -278,7 +308,15 @@ def _sample(scenario: Scenario, search: Search) -> Report:
         assumptions=assumptions(scenario),
         strategy=search.strategy,
         kernels=_kernels(scenario),
+        claims=claimed(scenario.world, failed, reached, whole=False),
     )
+
+
+def _failed(run: Walk) -> set[Claim | None]:
+    """The claims that a run shows to fail."""
+    if run.broken is not None:
+        return {run.broken.claim}
+    return set(never_again(run.last)) if run.finished else set()
 
 
 def _kernels(scenario: Scenario) -> Mapping[str, str]:
@@ -301,11 +339,13 @@ def finding_at(state: State, schedule: tuple[Action, ...]) -> Finding | None:
     if broken is not None:
         details = _unordered(trace) if broken.verdict == "race" else ()
         return Finding(broken.verdict, broken.message, schedule, steps, details=details)
-    if enabled(state) or not state.unfinished():
+    stuck = somebody_can_move.broken_by(state)
+    if stuck is None:
         return None
     waits = waiting(state)
     ring = circle(waits, stuck_set(state))
-    return Finding("deadlock", "nobody can move", schedule, steps, waits, ring)
+    message = "; ".join((stuck[1], *(f"fails: {each.sentence}" for each in never_again(state))))
+    return Finding(stuck[0], message, schedule, steps, waits, ring)
 
 
 def _unordered(trace: Trace) -> tuple[str, ...]:
@@ -333,4 +373,6 @@ def assumptions(scenario: Scenario) -> tuple[str, ...]:
         for k in by_channel
     ):
         found.append("which channels serve which peer follows from the number of CTAs alone")
+    if any(op.kind == "alloc" for program in scenario.world.programs for op in program.code):
+        found.append("tensors have one size, blocks are never split, merged or given back")
     return tuple(found)

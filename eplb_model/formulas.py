@@ -243,6 +243,17 @@ def rounds_of_ctas(by_round: Mapping[int, tuple[int, ...]]) -> tuple[tuple[int, 
     )
 
 
+def every_round(ctas: int, ranks: int) -> tuple[tuple[int, ...], ...]:
+    """For each CTA all rounds: CTA c meets CTA c of every other rank.
+
+    What the synthetic channels of a sweep do.
+
+    >>> every_round(2, 3)
+    ((1, 2), (1, 2))
+    """
+    return (tuple(range(1, ranks)),) * ctas
+
+
 def channels_of_grid(ctas: int, ranks: int, offsets: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """For each CTA, in order of channel id, the rounds it serves, from the number of CTAs alone.
 

@@ -112,6 +112,18 @@ class Finding:
     details: tuple[str, ...] = ()  # for a race: what each side has seen, and the missing edge
 
 
+ClaimOutcome = Literal["holds", "fails", "reached", "not reached", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A claim of the scenario and what became of it; `unknown` if not everything was seen."""
+
+    kind: str
+    sentence: str
+    outcome: ClaimOutcome
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The answer to one check.  `states` and `depth` count what this search visited."""
@@ -132,6 +144,7 @@ class Report:
     strategy: str = "bfs"
     reduction: str | None = None
     kernels: Mapping[str, str] = field(default_factory=dict)  # each in words
+    claims: tuple[Claimed, ...] = ()
 
     @property
     def exit_code(self) -> int:

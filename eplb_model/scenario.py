@@ -11,19 +11,37 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cache, cached_property
-from typing import Any, TypeAlias, get_type_hints
+from functools import cached_property
+from typing import Any, TypeAlias
 
+from eplb_model.claims import Claim
 from eplb_model.machine import FOOTPRINTS, Machine
+from eplb_model.ops.allocator import BLOCKS, Blocks
+from eplb_model.ops.devices import SetDevice, SetStream
+from eplb_model.ops.events import UNRECORDED
 from eplb_model.ops.expression import Condition, Value, Variable
+from eplb_model.ops.groups import GroupBoundary, GroupEnd, GroupStart
 from eplb_model.ops.launch import DEVICE_COPY, MEMSET, loaded
 from eplb_model.ops.marks import Event
 from eplb_model.ops.moves import Move, PeerVariable, peers_read
-from eplb_model.ops.registry import Role
+from eplb_model.ops.registry import Role, roles_of
+from eplb_model.ops.tensors import Tensor
+from eplb_model.ops.thread_state import Current, NcclGroup
 from eplb_model.ops.threads import Branch
 from eplb_model.ops.two_thread_event import TwoThreadEvent
 from eplb_model.outcome import Verdict, When
-from eplb_model.world import ENGINE, HostOperation, Kernel, Program, Rank, Stream, World
+from eplb_model.world import (
+    CURRENT,
+    ENGINE,
+    HostOperation,
+    Kernel,
+    Program,
+    Rank,
+    Stream,
+    World,
+    current_place,
+    group_place,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +100,20 @@ class RankPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """What a protocol makes of parameters: the plan of every rank, and what it says of itself."""
+
+    ranks: tuple[RankPlan, ...]
+    claims: tuple[Claim, ...] = ()
+    forbids: frozenset[str] = frozenset()
+
+
+def planned(made: tuple[RankPlan, ...] | Planned) -> Planned:
+    """The same for a protocol that says nothing of itself."""
+    return made if isinstance(made, Planned) else Planned(made)
+
+
+@dataclass(frozen=True, slots=True)
 class Expectation:
     """What a vector says its check must answer."""
 
@@ -109,6 +141,8 @@ class Scenario:
     classes: tuple[str, ...] = ()
     fixes: str | None = None
     expect: Expectation | None = None
+    claims: tuple[Claim, ...] = ()
+    forbids: frozenset[str] = frozenset()  # of FORBIDDEN
 
     @cached_property
     def world(self) -> World:
@@ -121,12 +155,15 @@ class Scenario:
 
 
 def link(scenario: Scenario) -> World:
-    """Flatten the programs and give every name its place."""
+    """Flatten the programs and give every name its place.
+
+    Raises `ValueError` for a rank whose GPUs the model can't keep apart.
+    """
     kernels = dict(scenario.kernels)
     for name in (MEMSET, DEVICE_COPY):
         kernels.setdefault(name, Kernel(name, "regular", 1, 1, FOOTPRINTS["tiny"]))
     ranks = []
-    for plan in scenario.ranks:
+    for number, plan in enumerate(scenario.ranks):
         threads = tuple(assemble(thread) for thread in plan.threads)
         memory: dict[str, Any] = {}
         for kernel in scenario.kernels.values():
@@ -137,11 +174,22 @@ def link(scenario: Scenario) -> World:
         for program in threads:
             for op in program.code:
                 memory.update({n: v for n, v in _places(op) if n not in memory})
+            memory.update(_own_places(program))
+        for claim in scenario.claims:
+            memory.update({n: None for n in claim.names(number) if n not in memory})
         ranks.append(Rank(threads, (*plan.streams, *_engines(threads)), {**memory, **plan.initial}))
     ranks = _with_what_peers_read(ranks)
     everyone = tuple(range(len(ranks)))
     groups = {"world": everyone, **scenario.groups}
-    return World(scenario.machine, kernels, tuple(ranks), groups)
+    fixed = tuple(ranks), groups, scenario.claims, scenario.forbids
+    world = World(scenario.machine, kernels, *fixed)
+    for rank in range(len(ranks)):
+        _check_devices(world, rank)
+    return world
+
+
+# What a program may do by the rules of the machine, and a scenario may call an error.
+FORBIDDEN = (UNRECORDED,)
 
 
 def _engines(threads: Sequence[Program]) -> Iterator[Stream]:
@@ -175,6 +223,7 @@ INITIAL: Mapping[str, Any] = {
     "lock": None,
     "event": Event(),
     "cpu_gpu_event": TwoThreadEvent(),
+    "tensor": Tensor(),
 }
 
 
@@ -201,22 +250,39 @@ def _names_in_moves(moves: Sequence[Move]) -> Iterator[tuple[Role, str, str]]:
             yield from ((Role("variable"), "moves", name) for name in each.source.variables)
 
 
-@cache
-def roles_of(cls: type) -> Mapping[str, tuple[Role, ...]]:
-    """The roles of an operation's fields, read from its annotations."""
-    hints = get_type_hints(cls, include_extras=True)
-    return {
-        name: tuple(m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Role))
-        for name, hint in hints.items()
-    }
-
-
 def _places(op: HostOperation) -> Iterator[tuple[str, Any]]:
     for role, _, name in names_in(op):
         if role.name in INITIAL:
             yield name, INITIAL[role.name]
+        if role.name == "tensor":
+            yield BLOCKS, Blocks()
         elif role.name == "module":
             yield loaded(name), False
+
+
+def _own_places(program: Program) -> Iterator[tuple[str, Any]]:
+    """What a thread carries along, if its program ever touches it."""
+    if any(isinstance(op, (SetDevice, SetStream)) for op in program.code):
+        yield current_place(program.name), Current()
+    if any(isinstance(op, (GroupStart, GroupEnd, GroupBoundary)) for op in program.code):
+        yield group_place(program.name), NcclGroup()
+
+
+def _check_devices(world: World, rank: int) -> None:
+    """Only one GPU of a rank has SMs: kernels of several must never have to wait for any."""
+    described = world.ranks[rank]
+    several = any(stream.device for stream in described.streams)
+    if several and not world.roomy[rank]:
+        raise ValueError(
+            f"rank {rank} has streams on several devices and kernels that may have to wait for "
+            "SMs; expected kernels that always fit together, or copies and events alone"
+        )
+    named = {getattr(op, "stream", None) for each in described.threads for op in each.code}
+    if CURRENT in named and world.default_stream(rank, 0) is None:
+        raise ValueError(
+            f"rank {rank} uses the current stream and has no stream on device 0, where every "
+            "thread starts; expected one"
+        )
 
 
 def assemble(plan: ThreadPlan) -> Program:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
+from eplb_model.format.claims import AGREE_KEYS, STATED
 from eplb_model.format.document import VECTOR_SCHEMA
 from eplb_model.format.kernels import (
     ENDS,
@@ -32,6 +33,7 @@ from eplb_model.machine import FOOTPRINTS, SETTINGS
 from eplb_model.ops import OPERATIONS
 from eplb_model.ops.expression import COMPARISONS, Condition, Expression
 from eplb_model.protocols.registry import PROTOCOLS
+from eplb_model.scenario import FORBIDDEN
 from eplb_model.vector import EXPECT_KEYS, KEYS, SERIALISED, VERDICTS, WHEN
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -81,6 +83,8 @@ def vector_schema() -> Schema:
         "threads": _or_template({"type": "object", "additionalProperties": _thread()}),
         "programs": _or_template({"type": "object", "additionalProperties": _ref("block")}),
         "protocol": {"enum": sorted(PROTOCOLS)},
+        "claims": _list(_claim()),
+        "forbid": _list({"enum": list(FORBIDDEN)}),
         "expect": _ref("expect"),
         "cases": {"type": "array", "items": _object(["set", "expect"], ["set", "expect"])},
         "real": ANYTHING,
@@ -208,12 +212,27 @@ def _stream() -> Schema:
         "name": NAMED,
         "priority": _or_template({"type": "integer"}),
         "kind": _or_template({"enum": list(STREAM_KINDS)}),
+        "device": _count(0),
     }
     return _or_template(_fields(properties, ("name",)))
 
 
 def _thread() -> Schema:
     return _or_template(_fields({"started": _or_template({"type": "boolean"})}, ("started",)))
+
+
+def _claim() -> Schema:
+    stated: dict[str, Schema] = {
+        "on": _or_template({"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 0}]}),
+        "sentence": NAMED,
+    }
+    agree = dict.fromkeys(AGREE_KEYS, NAMED)
+    return {
+        "anyOf": [
+            *(_fields({each: _ref("condition"), **stated}, (each, "sentence")) for each in STATED),
+            _fields(agree, AGREE_KEYS),
+        ]
+    }
 
 
 def _expect() -> Schema:

@@ -115,6 +115,7 @@ class Post(NamedTuple):
     thread: int
     collective: str
     value: Any
+    agrees: Any = None  # what has to be equal to that of the others; null if nothing has
 
 
 class Request(NamedTuple):

@@ -20,7 +20,7 @@ from eplb_model.machine import MACHINES, Machine
 from eplb_model.ops import OPERATIONS
 from eplb_model.ops.expression import COMPARISONS, Condition, Expression, Value, Variable
 from eplb_model.ops.moves import move, peers_read
-from eplb_model.ops.registry import Role
+from eplb_model.ops.registry import Role, roles_of
 from eplb_model.outcome import Action
 from eplb_model.scenario import (
     Forever,
@@ -32,10 +32,9 @@ from eplb_model.scenario import (
     ThreadPlan,
     Try,
     names_in,
-    roles_of,
 )
 from eplb_model.step import enabled, initial, step
-from eplb_model.world import HostOperation, Kernel
+from eplb_model.world import CURRENT, HostOperation, Kernel
 
 Names: TypeAlias = Mapping[str, tuple[str, ...]]  # by role: what a text may use
 
@@ -101,13 +100,8 @@ def scenarios(
         names = _names(kernels, ("world", *usable), sizes, range(ranks if same else 0))
         writer = _Writer(draw, names, tuple(kinds or _written_kinds()), forever, sizes)
         plans[text] = writer.plan()
-    return Scenario(
-        "generated",
-        machine,
-        {kernel.name: kernel for kernel in kernels},
-        tuple(plans[text] for text in texts),
-        groups,
-    )
+    by_name = {kernel.name: kernel for kernel in kernels}
+    return Scenario("generated", machine, by_name, tuple(plans[text] for text in texts), groups)
 
 
 @st.composite
@@ -137,7 +131,7 @@ def _written_kinds() -> tuple[str, ...]:
 def _names(
     kernels: Sequence[Kernel], groups: tuple[str, ...], sizes: Sizes, peers: Sequence[int]
 ) -> Names:
-    """What the roles may name.  No two roles share a name: memory knows names only."""
+    """What the roles may name.  Only tensors and buffers share names: memory knows names only."""
     spun_on = tuple(dict.fromkeys(kernel.until for kernel in kernels if kernel.until))
     return {
         "kernel": tuple(kernel.name for kernel in kernels),
@@ -150,6 +144,7 @@ def _names(
         "flag": (*spun_on, "flag1"),
         "variable": ("x", "y"),
         "lock": ("lock",),
+        "tensor": ("weights", "staging"),
         "buffers": ("weights", "staging"),
         "engine": ("rdma",),
         "moves": ("x", "y", *(f"{rank}.{name}" for rank in peers for name in "xy")),
@@ -188,9 +183,9 @@ class _Writer:
         self._blocks = (If, Repeat, Try, *((Forever,) if forever else ()))
 
     def plan(self) -> RankPlan:
-        streams = self._names["stream"][: self._draw(st.integers(1, self._sizes.streams))]
-        threads = self._names["thread"][: self._draw(st.integers(1, self._sizes.threads))]
-        self._names = {**self._names, "stream": streams, "thread": threads}
+        streams = self._names["stream"][: 1 + self._up_to(self._sizes.streams - 1)]
+        threads = self._names["thread"][: 1 + self._up_to(self._sizes.threads - 1)]
+        self._names = {**self._names, "stream": (*streams, *streams, CURRENT), "thread": threads}
         self._left = self._sizes.statements
         bodies = [self._body(thread, self._sizes.depth, least=1) for thread in threads]
         waits = len(threads) > 1 and self._draw(st.sampled_from((False, False, True)))
@@ -282,6 +277,7 @@ class _Writer:
 # Roles whose names some operation has to bring to life: that operation, and the field that does.
 _DECLARED_BY: Mapping[str, tuple[str, str]] = {
     "event": ("record_event", "event"),
+    "tensor": ("alloc", "tensor"),
     "variable": ("put", "variable"),
 }
 

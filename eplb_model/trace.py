@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 
 from eplb_model.distributor import kernel_of
+from eplb_model.ops.expression import Value, Variable
 from eplb_model.outcome import Action, Actor, Step
 from eplb_model.state import State
 from eplb_model.step import initial, step, wait_of
@@ -104,15 +105,18 @@ def phrase(op: HostOperation) -> str:
     for each in fields(op):  # type: ignore[arg-type]  # every operation is a dataclass
         value = getattr(op, each.name)
         if each.name not in ("number", "otherwise") and value != each.default:
-            words.append(_words(each.name, value))
+            optional = each.default is not MISSING
+            words.append(_words(each.name, value, optional))
     return " ".join([op.kind, *words])
 
 
-def _words(name: str, value: object) -> str:
+def _words(name: str, value: object, optional: bool) -> str:
     if isinstance(value, tuple):
         return f"{name} {', '.join(map(str, value))}"
     if isinstance(value, bool):
         return name
+    if optional and isinstance(value, (Value, Variable)):
+        return f"{name} {value}"
     return str(value)
 
 

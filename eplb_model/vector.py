@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
+from eplb_model.format.claims import read_claims, read_forbidden
 from eplb_model.format.document import VECTOR_SCHEMA, VectorError, describe, dump, read_document
 from eplb_model.format.kernels import read_kernels
 from eplb_model.format.machines import is_file_name, load_machine, with_switches
@@ -35,7 +36,7 @@ from eplb_model.format.writing import scenario_document
 from eplb_model.machine import Machine
 from eplb_model.outcome import Serialised, Verdict, When
 from eplb_model.protocols.registry import PROTOCOLS
-from eplb_model.scenario import Expectation, RankPlan, Scenario
+from eplb_model.scenario import Expectation, Planned, Scenario, planned
 from eplb_model.world import Kernel
 
 __all__ = [
@@ -68,6 +69,8 @@ KEYS = (
     "threads",
     "programs",
     "protocol",
+    "claims",
+    "forbid",
     "expect",
     "cases",
     "real",
@@ -109,11 +112,12 @@ class VectorFile:
         groups = read_groups(self._section("groups", scope), ranks)
         kernels = self._section("kernels", scope)
         read = read_kernels(kernels, ranks) if kernels is not None else {}
-        return Scenario(
+        made = self._plans(values, scope, ranks, read, groups)
+        found = Scenario(
             self.name,
             machine,
             read,
-            self._plans(values, scope, ranks, read, groups),
+            made.ranks,
             groups,
             self._text("about") or "",
             values,
@@ -121,7 +125,19 @@ class VectorFile:
             self._texts("classes"),
             self._text("fixes"),
             None if switches else self._expectation(values, scope),
+            made.claims + read_claims(self._section("claims", scope), made),
+            made.forbids | read_forbidden(self._section("forbid", scope)),
         )
+        if any(stream.device for plan in made.ranks for stream in plan.streams):
+            self._check_devices(found)
+        return found
+
+    def _check_devices(self, scenario: Scenario) -> None:
+        """Raise for ranks with several GPUs that the model can't keep apart."""
+        try:
+            assert scenario.world.ranks
+        except ValueError as error:
+            raise Node(None, self.file, ("streams",)).error(str(error)) from None
 
     def _plans(
         self,
@@ -130,13 +146,13 @@ class VectorFile:
         ranks: int,
         kernels: Mapping[str, Kernel],
         groups: Mapping[str, tuple[int, ...]],
-    ) -> tuple[RankPlan, ...]:
+    ) -> Planned:
         """What every rank does: written as programs, or by a protocol of the library."""
         protocol = self._section("protocol", None)
         if protocol is not None:
             build = PROTOCOLS[protocol.choice(tuple(PROTOCOLS))]
             try:
-                return build(values)
+                return planned(build(values))
             except ValueError as error:
                 raise protocol.error(str(error)) from None
         sections = {
@@ -144,7 +160,7 @@ class VectorFile:
             for key in ("roles", "programs", "threads", "streams", "initial")
             if (section := self._section(key, scope)) is not None
         }
-        return read_plans(sections, ranks, kernels, groups)
+        return planned(read_plans(sections, ranks, kernels, groups))
 
     def setting(self, text: str) -> tuple[str, Scalar]:
         """`name=value` as name and value; the text itself for a parameter that is a string."""

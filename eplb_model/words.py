@@ -46,6 +46,10 @@ def _lines(scenario: Scenario) -> Iterator[str]:
     yield from (f"  {k.name}: {kernel_text(k)}" for k in scenario.kernels.values())
     yield from ("", "Programs:")
     yield from _program_lines(scenario)
+    if scenario.claims or scenario.forbids:
+        yield from ("", "Claims:")
+        yield from (f"  {each.sentence} ({each})" for each in scenario.claims)
+        yield from (f"  no {each}" for each in sorted(scenario.forbids))
     if scenario.expect is not None:
         expect = scenario.expect
         runs = {"every": ", on every run", "some": ", on some runs", None: ""}[expect.when]

@@ -15,6 +15,7 @@ from eplb_model.machine import Footprint, Machine
 from eplb_model.outcome import Actor, Wait
 
 if TYPE_CHECKING:
+    from eplb_model.claims import Claim
     from eplb_model.state import State
 
 # An offer names something that an operation may bring about: ("flag", "ready"), say.
@@ -29,6 +30,7 @@ class HostOperation(Protocol):
     def guard(self, state: State, me: Actor) -> Wait | None: ...
     def effect(self, state: State, me: Actor) -> State: ...
     def offers(self) -> tuple[Offer, ...]: ...
+    def written_variables(self) -> frozenset[str]: ...
 
 
 class StreamOperation(Protocol):
@@ -47,6 +49,7 @@ class StreamOperation(Protocol):
     def holds_queue(self) -> bool: ...
 
     def passed(self, stream: int) -> StreamOperation: ...
+    def written_variables(self) -> frozenset[str]: ...
 
     def choices(self, state: State, me: Actor) -> tuple[int | None, ...]: ...
     def guard(self, state: State, me: Actor, choice: int | None) -> Wait | None: ...
@@ -54,6 +57,8 @@ class StreamOperation(Protocol):
 
 
 Grain = Literal["first", "grid", "channel", "end"]
+
+CURRENT = "current"  # as the name of a stream: the current one of the thread that calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ class Stream:
     name: str
     priority: int = 0
     kind: StreamKind | Literal["engine"] = "nonblocking"
+    device: int = 0  # which GPU of the process it is on; an engine is on none
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """One process with one GPU."""
+    """One process with its GPU; streams of further GPUs run beside it (`Stream.device`)."""
 
     threads: tuple[Program, ...]
     streams: tuple[Stream, ...]
@@ -144,6 +150,8 @@ class World:
     kernels: Mapping[str, Kernel]
     ranks: tuple[Rank, ...]
     groups: Mapping[str, tuple[int, ...]]
+    claims: tuple[Claim, ...] = ()  # what the scenario says of its variables
+    forbids: frozenset[str] = frozenset()  # of scenario.FORBIDDEN: what is an error here
 
     @cached_property
     def actors(self) -> tuple[Actor, ...]:
@@ -182,6 +190,21 @@ class World:
     def streams_of(self, rank: int) -> tuple[Actor, ...]:
         """Everything that does work on behalf of threads: the GPU's streams, then engines."""
         return self._streams_by_rank[rank]
+
+    def streams_on(self, rank: int, device: int) -> tuple[Actor, ...]:
+        """The streams of one GPU of a rank."""
+        specs = self.stream_specs
+        return tuple(s for s in self.cuda_streams_of(rank) if specs[s.slot].device == device)
+
+    def streams_named(self, rank: int, name: str) -> tuple[Actor, ...]:
+        """The streams that a name in a program may stand for."""
+        return self.cuda_streams_of(rank) if name == CURRENT else (self.stream(rank, name),)
+
+    def default_stream(self, rank: int, device: int) -> Actor | None:
+        """What a thread's current stream is until it sets one: the legacy one, else the first."""
+        streams = self.streams_on(rank, device)
+        legacy = (s for s in streams if self.stream_specs[s.slot].kind == "legacy")
+        return next(legacy, streams[0] if streams else None)
 
     @cached_property
     def engines(self) -> tuple[Actor, ...]:
@@ -225,26 +248,48 @@ class World:
 
     @cached_property
     def connections(self) -> tuple[int, ...]:
-        """For each stream, its hardware queue among those of its rank (G6); engines come last."""
-        mapping = []
+        """For each stream, its hardware queue among those of its rank (G6).
+
+        No GPU shares one, and no engine; engines come last.
+        """
+        mapping: dict[Actor, int] = {}
         for rank in range(len(self.ranks)):
-            count = len(self.cuda_streams_of(rank))
-            match self.machine.switches.queue_map:
-                case "together":
-                    queues = [0] * count
-                case "apart":
-                    queues = list(range(count))
-                case _:
-                    queues = [index % self.machine.connections for index in range(count)]
-            first = max(queues, default=-1) + 1  # an engine has a queue of its own
-            mapping += [*queues, *range(first, first + len(self.streams_of(rank)) - count)]
-        return tuple(mapping)
+            first = 0
+            streams = self.cuda_streams_of(rank)
+            for device in sorted({self.stream_specs[s.slot].device for s in streams}):
+                on_device = self.streams_on(rank, device)
+                for index, stream in enumerate(on_device):
+                    mapping[stream] = first + self._connection(index)
+                first += 1 + max(map(self._connection, range(len(on_device))))
+            engines = (each for each in self.engines if each.rank == rank)
+            mapping.update({engine: first + n for n, engine in enumerate(engines)})
+        return tuple(mapping[stream] for stream in self.streams)
+
+    def _connection(self, index: int) -> int:
+        """The hardware queue of the i-th stream of a GPU."""
+        match self.machine.switches.queue_map:
+            case "together":
+                return 0
+            case "apart":
+                return index
+            case _:
+                return index % self.machine.connections
 
     @cached_property
     def slots(self) -> Mapping[tuple[int, str], int]:
         """Where in `State.memory` a name of a rank lives."""
         names = [(r, name) for r, rank in enumerate(self.ranks) for name in rank.memory]
         return {key: index for index, key in enumerate(names)}
+
+    @cached_property
+    def current_slots(self) -> tuple[int | None, ...]:
+        """For each thread, where in memory its current device and streams are, if it sets any."""
+        return tuple(self.slots.get((t.rank, current_place(t.name))) for t in self.threads)
+
+    @cached_property
+    def group_slots(self) -> tuple[int | None, ...]:
+        """For each thread, where in memory its NCCL group is, if it ever opens or closes one."""
+        return tuple(self.slots.get((t.rank, group_place(t.name))) for t in self.threads)
 
     @cached_property
     def event_slots(self) -> tuple[tuple[int, ...], ...]:
@@ -304,6 +349,14 @@ class World:
         return any(getattr(op, "reads", ()) or getattr(op, "writes", ()) for op in operations)
 
     @cached_property
+    def claimed(self) -> tuple[frozenset[str], ...]:
+        """For each rank, the variables that some claim looks at."""
+        return tuple(
+            frozenset(name for claim in self.claims for name in claim.names(rank))
+            for rank in range(len(self.ranks))
+        )
+
+    @cached_property
     def cyclic(self) -> bool:
         return any(program.cyclic for program in self.programs)
 
@@ -338,6 +391,16 @@ class World:
         return tuple(_reachable_offers(program) for program in self.programs)
 
 
+def current_place(thread: str) -> str:
+    """Where memory has the current device and streams of a thread; no program can name it."""
+    return f"(current of {thread})"
+
+
+def group_place(thread: str) -> str:
+    """Where memory has the NCCL group of a thread; no program can name it."""
+    return f"(group of {thread})"
+
+
 def _has_marks(value: Any) -> bool:
     return hasattr(value, "passed")
 
@@ -350,7 +413,9 @@ def _is_roomy(world: World, rank: Rank) -> bool:
             for what, name in op.offers():
                 if what == "launch":
                     stream: str = getattr(op, "stream")  # noqa: B009 (every launch has a stream)
-                    by_stream.setdefault(stream, []).append(world.kernels[name])
+                    every = [each.name for each in rank.streams]
+                    for each in every if stream == CURRENT else [stream]:
+                        by_stream.setdefault(each, []).append(world.kernels[name])
     largest = {s: max(kernel.ctas for kernel in kernels) for s, kernels in by_stream.items()}
     return all(
         _fits_beside(world.machine, kernel, sum(largest.values()) - largest[stream])

@@ -107,6 +107,8 @@ SECTIONS = [
     ("threads/worker", {}, "/threads/worker: has no 'started'"),
     ("streams/0", "main", "a thread and a stream 'main'; expected different names"),
     ("streams/2", "side", "/streams/2: stream 'side' twice"),
+    ("streams/2", "current", "/streams/2: current stands for what a thread has set; expected"),
+    ("streams/0", {"name": "a", "device": -1}, "/streams/0/device: got -1; expected"),
     (
         "streams/0",
         {"name": "compute", "kind": "odd"},

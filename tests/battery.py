@@ -5,12 +5,24 @@ As a script it prints the names of the cases that fail, one per line.
 
 import sys
 
-from tests import cases_device, cases_host, cases_one_sided, cases_requests, cases_streams
+from tests import (
+    cases_allocator,
+    cases_claims,
+    cases_device,
+    cases_groups,
+    cases_host,
+    cases_one_sided,
+    cases_requests,
+    cases_streams,
+)
 from tests.cases import CASES, got
 
 __all__ = [
     "CASES",
+    "cases_allocator",
+    "cases_claims",
     "cases_device",
+    "cases_groups",
     "cases_host",
     "cases_one_sided",
     "cases_requests",

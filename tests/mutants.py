@@ -6,19 +6,10 @@ so that the list follows the code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests import mutants_groups, mutants_one_sided
+from tests.mutant import Mutant
 
-
-@dataclass(frozen=True)
-class Mutant:
-    """A change of one file of `eplb_model`, and the case that it must break."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    caught_by: str
-
+__all__ = ["MUTANTS", "Mutant"]
 
 MUTANTS = (
     # --- the distributor ---------------------------------------------------------------------
@@ -145,8 +136,8 @@ MUTANTS = (
     Mutant(
         "a grid that never fits is put on the stream",
         "ops/launch.py",
-        "        if not _can_ever_fit(state.world.machine, kernel):\n",
-        "        if False:\n",
+        "    if not _can_ever_fit(state.world.machine, kernel):\n",
+        "    if False:\n",
         "g19_a_grid_that_can_never_be_resident_fails_at_the_call",
     ),
     # --- meetings ----------------------------------------------------------------------------
@@ -297,14 +288,14 @@ MUTANTS = (
     Mutant(
         "a device synchronisation waits for one stream",
         "ops/synchronize.py",
-        "state.world.cuda_streams_of(me.rank))",
-        "state.world.cuda_streams_of(me.rank)[1:])",
+        "return capture(state, me, streams_here(state, me))",
+        "return capture(state, me, streams_here(state, me)[1:])",
         "a_synchronisation_waits_for_what_the_stream_held",
     ),
     Mutant(
         "a memset goes through a copy engine",
         "ops/launch.py",
-        "        work = RunKernel(MEMSET, 0, (), self.writes)\n",
+        "        work = RunKernel(MEMSET, 0, (), in_blocks(state, me.rank, self.writes))\n",
         "        from eplb_model.ops import copies\n"
         "        work = copies.Transfer('h2d', (), self.writes)\n",
         "g13_a_memset_does_not_pass_a_pending_gang",
@@ -362,23 +353,23 @@ MUTANTS = (
     Mutant(
         "a launch needs no context lock",
         "ops/launch.py",
-        "            context_lock(state, me)\n"
-        '            or pending(state, me, "loads the module of its first launch")\n',
-        '            pending(state, me, "loads the module of its first launch")\n',
+        "        context_lock(state, me)\n"
+        '        or pending(state, me, "loads the module of its first launch")\n',
+        '        pending(state, me, "loads the module of its first launch")\n',
         "g44_free_holds_the_context_lock_while_it_waits",
     ),
     Mutant(
         "cudaFree lets go of the lock before it waits",
         "ops/memory.py",
-        "return capture(take_context(state, me, me.slot), me, everything)",
-        "return capture(state, me, everything)",
+        "return capture(take_context(state, me, me.slot), me, streams_here(state, me))",
+        "return capture(state, me, streams_here(state, me))",
         "g44_free_holds_the_context_lock_while_it_waits",
     ),
     Mutant(
         "cudaFree waits for nothing",
         "ops/memory.py",
-        "        everything = state.world.cuda_streams_of(me.rank)\n",
-        "        everything = ()\n",
+        "return capture(take_context(state, me, me.slot), me, streams_here(state, me))",
+        "return capture(take_context(state, me, me.slot), me, ())",
         "g44_free_holds_the_context_lock_while_it_waits",
     ),
     Mutant(
@@ -658,89 +649,197 @@ MUTANTS = (
         'return context_lock(state, me) or pending(state, me, "copies and waits for it")',
         "a_blocking_copy_returns_while_another_thread_frees",
     ),
-    # --- tags that work moves, and one-sided reads ---------------------------------------------
+    # --- the caching allocator ---------------------------------------------------------------
     Mutant(
-        "a copy moves no tags",
-        "ops/copies.py",
-        "return moved(state, me, self.moves).pop(me)",
-        "return state.pop(me)",
-        "a_copy_moves_its_tags_when_it_ends",
+        "a drop captures no recorded stream",
+        "ops/allocator.py",
+        "frozenset(state.mark(stream) for stream in streams) - {DONE}",
+        "frozenset[Mark]()",
+        "a2_a_recorded_stream_keeps_the_block_until_its_work_is_done",
     ),
     Mutant(
-        "a copy within the device moves no tags",
-        "ops/copies.py",
-        "RunKernel(DEVICE_COPY, 0, self.reads, self.writes, self.moves)",
-        "RunKernel(DEVICE_COPY, 0, self.reads, self.writes)",
-        "a_copy_within_the_device_moves_tags_too",
+        "marks of blocks stay where they are",
+        "ops/allocator.py",
+        "return self._replace(marks=frozenset(m.passed(stream) for m in self.marks) - {DONE})",
+        "return self",
+        "a2_a_recorded_stream_keeps_the_block_until_its_work_is_done",
     ),
     Mutant(
-        "moves are done in any order",
-        "ops/moves.py",
-        "    for each in moves:\n        state = state.write",
-        "    for each in reversed(list(moves)):\n        state = state.write",
-        "the_moves_of_one_piece_of_work_are_done_in_order",
+        "a block moves between pools",
+        "ops/allocator.py",
+        "self.blocks[number].pool == pool and self",
+        "self",
+        "a1_a_block_stays_with_the_stream_it_was_allocated_on",
     ),
     Mutant(
-        "a variable of a peer is one of this rank",
-        "ops/moves.py",
-        "return state.read(self.rank, self.name)",
-        "return state.read(me.rank, self.name)",
-        "a_kernel_takes_a_tag_from_a_peer",
+        "a block is handed out while a tensor has it",
+        "ops/allocator.py",
+        "return not self.held and not self.marks",
+        "return not self.marks",
+        "a1_a_live_tensor_keeps_its_block",
     ),
     Mutant(
-        "what a peer takes moves only when its own kernel ends",
-        "ops/kernel.py",
-        "state = moved(_handed_over(state, me, work), me, work.moves)",
-        "state = moved(state, me, work.moves)",
-        "what_a_peer_takes_has_moved_when_the_first_of_two_kernels_that_meet_ends",
+        "dropped blocks are never handed out",
+        "ops/allocator.py",
+        "number = len(blocks.blocks) if found is None else found",
+        "number = len(blocks.blocks)",
+        "a1_a_dropped_block_is_handed_out_again",
     ),
     Mutant(
-        "what was handed over is taken a second time",
-        "ops/kernel.py",
-        "peer, replace(theirs, moves=left))",
-        "peer, theirs)",
-        "what_a_peer_takes_has_moved_when_the_first_of_two_kernels_that_meet_ends",
+        "the highest free block goes first",
+        "ops/allocator.py",
+        "for n in numbers if",
+        "for n in reversed(numbers) if",
+        "a1_the_lowest_free_block_goes_first",
     ),
     Mutant(
-        "reads are not waited for",
-        "ops/one_sided.py",
-        "if state.head(engine) is None:",
+        "the stream that allocated is recorded too",
+        "ops/allocator.py",
+        "if slot in (block.pool, *block.recorded):",
+        "if slot in block.recorded:",
+        "a4_to_record_the_stream_that_allocated_changes_nothing",
+    ),
+    Mutant(
+        "a record outlives the drop",
+        "ops/allocator.py",
+        "block = Block(stream_of(state, me, self.stream).slot)",
+        "block = Block(state.world.stream(me.rank, self.stream).slot, recorded=frozenset({1}))",
+        "a2_a_record_counts_for_one_drop",
+    ),
+    Mutant(
+        "a new block needs no lock",
+        "ops/allocator.py",
+        "return None if self._free(state, me) is not None else context_lock(state, me)",
+        "return None",
+        "a3_a_new_block_needs_the_context_lock",
+    ),
+    Mutant(
+        "a free block needs the context lock",
+        "ops/allocator.py",
+        "return None if self._free(state, me) is not None else context_lock(state, me)",
+        "return context_lock(state, me)",
+        "a3_a_free_block_needs_no_lock",
+    ),
+    Mutant(
+        "a drop records its events whatever holds them back",
+        "ops/allocator.py",
+        "        return record_lock(state, me)",
+        "        return None",
+        "g4_a_drop_records_events_and_a_launch_into_a_full_stream_holds_them_back",
+    ),
+    Mutant(
+        "every drop records an event",
+        "ops/allocator.py",
+        "if number is None or not blocks_of(state, me.rank).blocks[number].recorded:",
+        "if number is None:",
+        "a_drop_without_recorded_streams_records_no_event",
+    ),
+    Mutant(
+        "two tensors in one block don't meet",
+        "ops/tensors.py",
+        "return buffer if isinstance(buffer, str) else buffer.place",
+        "return str(buffer)",
+        "a1_a_dropped_block_is_handed_out_again",
+    ),
+    Mutant(
+        "work in a stream names its tensor, not the block",
+        "ops/tensors.py",
+        "    if not tensors:\n        return names",
+        "    return names",
+        "a1_a_dropped_block_is_handed_out_again",
+    ),
+    Mutant(
+        "a dropped tensor may be used",
+        "ops/tensors.py",
+        "if state.read(rank, name).block is None:",
+        "if False:",
+        "a_dropped_tensor_can_not_be_used",
+    ),
+    *mutants_groups.MUTANTS,
+    *mutants_one_sided.MUTANTS,
+    # --- claims, agreements, forbidden waits ---------------------------------------------------
+    Mutant(
+        "members need not agree",
+        "ops/collectives.py",
+        "if other.agrees != said[0].agrees:",
+        "if False:",
+        "members_that_bring_different_steps_do_not_pair",
+    ),
+    Mutant(
+        "null is a step like any other",
+        "ops/collectives.py",
+        "[head for head in heads if head.agrees is not None]",
+        "list(heads)",
+        "a_member_that_brings_null_says_nothing_about_the_step",
+    ),
+    Mutant(
+        "a done record is none",
+        "ops/events.py",
+        "return mark is None and UNRECORDED",
+        "return mark in (None, DONE) and UNRECORDED",
+        "a_wait_on_a_record_that_is_done_is_not_forbidden",
+    ),
+    Mutant(
+        "a stream may wait for an unrecorded object all the same",
+        "ops/two_thread_event.py",
+        "if is_forbidden(state, mark):",
+        "if False:",
+        "a_wait_for_an_object_that_was_replaced_and_not_recorded_is_forbidden",
+    ),
+    Mutant(
+        "a claim is about every rank",
+        "claims.py",
+        "if self.on is None else self.on\n",
+        "if True else ()\n",
+        "a_claim_on_one_rank_is_not_about_the_others",
+    ),
+    Mutant(
+        "claims about the end are about every state",
+        "properties/broken.py",
+        'ALWAYS = ("always", "agree")',
+        'ALWAYS = ("always", "agree", "at_end")',
+        "a_claim_about_the_end_is_not_about_what_was_before",
+    ),
+    Mutant(
+        "a run that ends has eventually done everything",
+        "properties/broken.py",
+        'AT_END = ("at_end", "eventually")',
+        'AT_END = ("at_end",)',
+        "a_run_that_ends_comes_to_nothing_else",
+    ),
+    Mutant(
+        "a thread that waits has ended",
+        "properties/broken.py",
+        "return bool(asks) and not state.unfinished()",
+        "return bool(asks) and not any(map(state.head, state.world.streams))",
+        "a_deadlock_is_no_end",
+    ),
+    Mutant(
+        "null keys are equal",
+        "claims.py",
+        "            if key is None:\n",
+        "            if False:\n",
+        "a_null_key_is_equal_to_no_key",
+    ),
+    Mutant(
+        "keys need not be equal",
+        "claims.py",
+        "if other.key == mine.key and",
+        "if",
+        "ranks_at_different_keys_may_differ",
+    ),
+    Mutant(
+        "open requests are forgotten",
+        "properties/rules.py",
+        "    for request in state.mail:\n",
+        "    for request in ():\n",
+        "a_send_that_nobody_receives_is_left_in_the_mail",
+    ),
+    Mutant(
+        "the dead owe their requests",
+        "properties/rules.py",
+        'if failure is None or failure.family != "fault":',
         "if True:",
-        "a_posted_read_is_polled_until_it_is_done",
-    ),
-    Mutant(
-        "a read moves no tags",
-        "ops/one_sided.py",
-        "return moved(state, me, self.moves).pop(me)",
-        "return state.pop(me)",
-        "an_engine_reads_in_order",
-    ),
-    Mutant(
-        "the device waits for engines",
-        "ops/synchronize.py",
-        "return capture(state, me, state.world.cuda_streams_of(me.rank))",
-        "return capture(state, me, state.world.streams_of(me.rank))",
-        "a_device_synchronise_waits_for_no_engine",
-    ),
-    Mutant(
-        "an engine shares a hardware queue",
-        "world.py",
-        "first = max(queues, default=-1) + 1",
-        "first = 0",
-        "an_engine_shares_no_hardware_queue",
-    ),
-    Mutant(
-        "nobody sees a read of the memory of a peer",
-        "properties.py",
-        "head.work.peer == rank:",
-        "head.work.peer == rank == engine.rank:",
-        "a_read_conflicts_with_a_write_of_the_peer",
-    ),
-    Mutant(
-        "nobody sees what a read writes",
-        "ops/one_sided.py",
-        "        return (self.target,)\n\n    def guard(self, state: State, me: Actor, choice",
-        "        return ()\n\n    def guard(self, state: State, me: Actor, choice",
-        "a_read_conflicts_with_a_copy_out_of_its_target",
+        "a_send_of_a_thread_that_died_is_no_finding",
     ),
 )

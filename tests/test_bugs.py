@@ -15,15 +15,11 @@ from eplb_model.without import WhereError, compare, without
 PAIRS = bugs(catalogue())
 
 
-def test_there_are_at_least_24_pairs_and_every_class_but_s12_has_one():
+def test_there_are_at_least_24_pairs_and_every_class_has_one():
     classes = {each for pair in PAIRS for each in pair.classes}
 
     assert len(PAIRS) >= 24
-    assert classes >= {f"S{number}" for number in range(1, 14)} - {"S12"}
-
-
-def test_known_gap_no_vector_of_class_s12_because_blocks_of_the_allocator_are_not_modelled():
-    assert all("S12" not in pair.classes for pair in PAIRS)
+    assert classes == {f"S{number}" for number in range(1, 14)}
 
 
 def test_a_twin_differs_from_its_bug_and_says_something_else():

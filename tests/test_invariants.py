@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hypothesis import assume, given
 
+from eplb_model.ops.allocator import Blocks
 from eplb_model.ops.events import Record
 from eplb_model.ops.marks import Await, Event
 from eplb_model.ops.two_thread_event import TwoThreadEvent
@@ -137,14 +138,22 @@ def marks_referred_to(state: State) -> Iterator[tuple[int, Mark, bool]]:
             if isinstance(local, Pending):
                 marks += [(rank, mark, False) for mark in local.marks]
     for (rank, _), slot in state.world.slots.items():
-        value = state.memory[slot]
-        if isinstance(value, Event):
-            marks.append((rank, value.mark, True))
-        if isinstance(value, TwoThreadEvent):
-            marks += [(rank, mark, True) for _, mark in value.objects]
+        marks += [(rank, *held) for held in marks_in(state.memory[slot])]
     for rank, mark, of_an_event in marks:
         if mark is not None and mark != DONE:
             yield rank, mark, of_an_event
+
+
+def marks_in(value: object) -> list[tuple[Mark | None, bool]]:
+    match value:
+        case Event(mark):
+            return [(mark, True)]
+        case TwoThreadEvent():
+            return [(mark, True) for _, mark in value.objects]
+        case Blocks(blocks):
+            return [(mark, False) for block in blocks for mark in block.marks]
+        case _:
+            return []
 
 
 @often

@@ -6,7 +6,7 @@ import pytest
 
 from eplb_model.check import Search, check
 from eplb_model.format.document import VectorError
-from eplb_model.protocols.async_eplb import maps
+from eplb_model.protocols.rearrangement import maps
 from eplb_model.vector import load
 
 ASYNC = load("async_eplb")

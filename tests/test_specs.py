@@ -11,10 +11,14 @@ from typing import get_args
 import pytest
 
 from eplb_model import check
+from eplb_model.format.claims import CLAIM_KINDS
 from eplb_model.machine import EVERY, MACHINES, SETTINGS, Switches
 from eplb_model.ops import OPERATIONS, STREAM_OPERATIONS
 from eplb_model.outcome import EXIT_CODES, Verdict
+from eplb_model.properties import PROPERTIES
+from eplb_model.scenario import FORBIDDEN
 from eplb_model.vector import KEYS
+from tests.test_properties import ROWS
 
 ROOT = Path(__file__).parent.parent
 SPECS = ROOT / "specs"
@@ -22,7 +26,8 @@ PAGES = tuple(sorted(SPECS.glob("*.md")))
 CODE = tuple(sorted((ROOT / "eplb_model").rglob("*.py")))
 DATA = tuple(sorted((ROOT / "eplb_model").rglob("*.json")))
 
-RULE_ID = r"[GNEHVUPOX]\d+[a-z]?"
+KEPT = "What every scenario keeps"
+RULE_ID = r"[AGNEHVUPOX]\d+[a-z]?"
 GPUS = frozenset({"H20", "H100", "H200", "H800"})  # names of boards, not rules
 DIRECTIONS = frozenset({"may miss", "may cry wolf", "may miss, may cry wolf"})
 CONFIDENCES = frozenset({"high", "medium", "low", "-"})
@@ -73,7 +78,7 @@ def kinds(table: dict[str, type]) -> set[str]:
 def quoted_ids(text: str) -> set[str]:
     """Rule ids in a text; a range of one letter names what is between its ends."""
     found = set(re.findall(rf"\b{RULE_ID}\b", text)) - GPUS
-    for letter, first, last in re.findall(r"\b([GNEHVUPOX])(\d+)[a-z]?-\1(\d+)[a-z]?\b", text):
+    for letter, first, last in re.findall(r"\b([AGNEHVUPOX])(\d+)[a-z]?-\1(\d+)[a-z]?\b", text):
         found |= {f"{letter}{number}" for number in range(int(first), int(last) + 1)}
     return found
 
@@ -212,6 +217,53 @@ def test_every_key_of_a_vector_is_explained_and_no_other():
     explained = [key for row in rows(table) for key in re.findall(r"`(\w+)`", row[0])]
 
     assert sorted(explained) == sorted(KEYS)
+
+
+# --- properties ------------------------------------------------------------------------------
+
+
+def property_sections() -> dict[str, str]:
+    """The sections of properties.md about what every scenario keeps, by sentence."""
+    parts = re.split(
+        r"^### (.+)\n", sections(read(SPECS / "properties.md"))[KEPT], flags=re.MULTILINE
+    )
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_property_has_a_section_and_every_section_a_property_in_order():
+    assert list(property_sections()) == list(PROPERTIES)
+
+
+def test_every_property_section_says_its_kind_and_its_verdicts():
+    said = {
+        sentence: (
+            re.findall(r"^\*\*Kind\.\*\* `(\w+)`", text, re.MULTILINE),
+            set(re.findall(r"`(\w+)`", text)) & set(EXIT_CODES),
+        )
+        for sentence, text in property_sections().items()
+    }
+
+    assert said == {s: ([each.kind], set(each.verdicts)) for s, each in PROPERTIES.items()}
+
+
+def test_every_kind_of_claim_has_a_row_and_every_row_a_kind():
+    table = list(rows(sections(read(SPECS / "properties.md"))["Claims"]))
+
+    assert [row[0].strip("`") for row in table] == list(CLAIM_KINDS)
+
+
+def test_everything_that_can_be_forbidden_has_a_row():
+    table = list(rows(sections(read(SPECS / "properties.md"))["Forbidden"]))
+
+    assert [row[0].strip("`") for row in table] == list(FORBIDDEN)
+
+
+def test_every_row_of_interesting_cases_is_a_row_of_the_tests():
+    table, _, _ = sections(read(SPECS / "properties.md"))["Interesting cases"].partition("shapes")
+    named = {name for row in rows(table) for name in re.findall(r"`(\w+)`", "".join(row[1:]))}
+    tested = {name for row in ROWS for name in (row.vector, row.twin)}
+
+    assert named <= tested
 
 
 # --- sources ---------------------------------------------------------------------------------

@@ -20,9 +20,11 @@ from eplb_model.world import HostOperation
 # These never wait, whatever the state: their guards say nothing.
 NEVER_BLOCK = frozenset(
     {
+        *("group_boundary", "group_start", "set_device", "set_stream"),
         *("access", "assert", "branch", "clear", "die", "event_query", "is_set", "put", "raise"),
         *(
             "irecv",
+            "record_stream",
             "isend",
             "read",
             "release",
@@ -43,6 +45,7 @@ PARTNERS = {
     "wait_reads": ("read",),
     "wait_flag": ("set",),
     "cpu_gpu_event_wait": ("cpu_gpu_event_record",),
+    "group_end": ("group_start", "group_start"),
 }
 # Which operation puts each kind of work on a stream.
 PUT_BY = {

@@ -67,8 +67,9 @@ def explore(
     order: Order = "bfs",
     bounds: Bounds | None = None,
     reduction: Reduction | None = None,
+    start: State | None = None,
 ) -> Exploration:
-    """Visit every state that some schedule reaches, within bounds."""
+    """Visit every state that some schedule reaches, from the start or a state, within bounds."""
     bounds = bounds or Bounds()
     found = Exploration()
     known: dict[State, int] = {}
@@ -84,7 +85,7 @@ def explore(
             frontier.append(number)
         return number
 
-    visit(initial(world), None)
+    visit(start or initial(world), None)
     while frontier:
         stop = _stop(found, bounds)
         if stop is not None:

@@ -11,7 +11,10 @@ Rules, each checked against the text of the programs once per search:
 - A completion (a CTA, a copy, an event) that ends no access to a buffer, on a rank where nobody
   asks whether work is done and kernels can't compete for SMs: either everything fits at once
   wherever it is placed, or nothing more can arrive and at most one kernel waits.
-- A launch or a copy into a stream that only this thread feeds, on a rank where everything fits.
+- A launch or a copy into a stream that only this thread feeds, on a rank where everything fits; not
+  one that uses tensors.  An access to a block counts as one that others may conflict with.
+- Never a step that may change a variable of some claim: every order of these is looked at, so no
+  state in which a claim could be seen to hold or to fail is left out.
 An access may thus begin earlier, never end earlier: races are neither hidden nor made up, but a
 run that would have gone past one may not be seen any more, so `when` of a race is looked up in the
 plain search.
@@ -29,6 +32,7 @@ from functools import cached_property
 
 from eplb_model.distributor import kernel_of
 from eplb_model.explore.tags import Tags
+from eplb_model.ops.allocator import RecordStream
 from eplb_model.ops.copies import Copy
 from eplb_model.ops.events import EventQuery, EventSynchronize
 from eplb_model.ops.flags import Clear, WaitFlag
@@ -38,12 +42,13 @@ from eplb_model.ops.memory import EmptyCache, Free, HostFree
 from eplb_model.ops.one_sided import Read, RemoteRead, WaitReads
 from eplb_model.ops.point_to_point import Irecv, WaitRequests
 from eplb_model.ops.synchronize import DeviceSynchronize, StreamQuery, StreamSynchronize
+from eplb_model.ops.tensors import BlockOf, Tensor
 from eplb_model.ops.threads import Branch, Join
 from eplb_model.ops.variables import Put, Test
 from eplb_model.outcome import Action, Actor
 from eplb_model.scenario import names_in
 from eplb_model.state import NOBODY, Pending, State
-from eplb_model.world import HostOperation, StreamOperation, World
+from eplb_model.world import CURRENT, HostOperation, StreamOperation, World
 
 
 class Settling:
@@ -81,10 +86,10 @@ class _RankText:
     def host_step(self, state: State, me: Actor) -> bool:
         thread = state.threads[me.slot]
         op = self._world.programs[me.slot].code[thread.pc]
-        if self._keeps_gil:
+        if self._keeps_gil or self._shows(op) or getattr(op, "stream", None) == CURRENT:
             return False
         match op:
-            case AwaitResident() | AwaitComplete() | WaitRequests():
+            case AwaitResident() | AwaitComplete() | WaitRequests(timeout=False):
                 return True
             case Join(name):
                 target = self._world.thread(self._rank, name)
@@ -98,11 +103,18 @@ class _RankText:
             case Put() | Test() | Branch():
                 return self._uses_only_its_own(me, op)
             case Launch(kernel, stream):
-                return self._launches_alone(me, kernel, stream)
+                return self._uses_no_tensor(op) and self._launches_alone(me, kernel, stream)
             case Copy(_, stream):
-                return isinstance(thread.local, Pending) or self._submits_alone(me, stream)
+                return isinstance(thread.local, Pending) or (
+                    self._uses_no_tensor(op) and self._submits_alone(me, stream)
+                )
             case _:
                 return isinstance(op, WaitReads) and self._posters[op.engine] <= {me.slot}
+
+    def _shows(self, op: HostOperation | StreamOperation) -> bool:
+        """Whether a step may change what some claim looks at."""
+        claimed = self._world.claimed[self._rank]
+        return bool(claimed) and not claimed.isdisjoint(op.written_variables())
 
     def _uses_only_its_own(self, me: Actor, op: HostOperation) -> bool:
         names = {name for _, _, name in names_in(op)}
@@ -110,6 +122,10 @@ class _RankText:
             self._users[name] == {me.slot} and not self._tags.of_streams(self._rank, name)
             for name in names
         )
+
+    def _uses_no_tensor(self, op: Launch | Copy) -> bool:
+        """Whether the call takes no look at what `alloc` and `drop` change."""
+        return self._tensors.isdisjoint((*op.reads, *op.writes))
 
     def _captures_its_own(self, me: Actor, op: HostOperation) -> bool:
         """Whether a call captures only what this thread itself puts on streams."""
@@ -138,7 +154,9 @@ class _RankText:
 
     def stream_step(self, state: State, me: Actor) -> bool:
         head = state.head(me)
-        if head is None or self._asked or self._ends_an_access(me.name, head.work):
+        if head is None or self._shows(head.work):
+            return False
+        if self._asked or self._ends_an_access(me.name, head.work):
             return False
         if isinstance(head.work, RemoteRead) or not self._tags.private(me, head.work):
             return False
@@ -149,6 +167,8 @@ class _RankText:
     def _ends_an_access(self, stream: str, work: StreamOperation) -> bool:
         """Whether work of a stream uses a buffer that another actor may use in conflict."""
         reads, writes = getattr(work, "reads", ()), getattr(work, "writes", ())
+        if any(isinstance(each, BlockOf) for each in (*reads, *writes)):
+            return True  # the text does not say who else may get the block
         return any(self._writers[name] - {stream} for name in (*reads, *writes)) or any(
             self._readers[name] - {stream} for name in writes
         )
@@ -172,7 +192,7 @@ class _RankText:
     def _may_launch(self, state: State) -> bool:
         offers = self._world.reachable_offers
         return any(
-            what == "launch"
+            what in ("launch", "group_end")
             for thread, _ in self._programs
             if state.threads[thread.slot].status != "ended"
             for what, _ in offers[thread.slot][state.threads[thread.slot].pc]
@@ -210,10 +230,9 @@ class _RankText:
             for op in program.code:
                 for role, _, name in names_in(op):
                     if role.name == "stream" and not isinstance(op, StreamSynchronize):
-                        connection = self._world.connections[
-                            self._world.stream(self._rank, name).slot
-                        ]
-                        feeders.setdefault(connection, set()).add(thread.slot)
+                        for stream in self._world.streams_named(self._rank, name):
+                            connection = self._world.connections[stream.slot]
+                            feeders.setdefault(connection, set()).add(thread.slot)
         return feeders
 
     @cached_property
@@ -241,12 +260,25 @@ class _RankText:
         for thread, program in self._programs:
             for op in program.code:
                 for buffer in getattr(op, how, ()):
-                    users[buffer].add(getattr(op, "stream", thread.name))
+                    users[buffer] |= self._actors_of(op, thread)
         for program in self._world.programs if how == "reads" else ():
             for op in program.code:
                 if isinstance(op, Read) and op.peer == self._rank:
                     users[op.source].add("(an engine of some rank)")
         return users
+
+    def _actors_of(self, op: HostOperation, thread: Actor) -> set[str]:
+        """Who may carry out the accesses of an operation: its stream, or the thread itself."""
+        name: str | None = getattr(op, "stream", None)
+        if name is None:
+            return {thread.name}
+        return {stream.name for stream in self._world.streams_named(self._rank, name)}
+
+    @cached_property
+    def _tensors(self) -> set[str]:
+        """The names that are tensors."""
+        memory = self._world.ranks[self._rank].memory
+        return {name for name, value in memory.items() if isinstance(value, Tensor)}
 
     @cached_property
     def _cleared(self) -> set[str]:
@@ -273,4 +305,5 @@ class _RankText:
     @cached_property
     def _asked(self) -> bool:
         """Whether the programs can see the moment at which work ends."""
-        return any(isinstance(op, (EventQuery, StreamQuery)) for op in self._ops)
+        asking = (EventQuery, StreamQuery, RecordStream)  # `alloc` asks for what was recorded
+        return any(isinstance(op, asking) for op in self._ops)

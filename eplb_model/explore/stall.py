@@ -5,15 +5,23 @@ it is waiting in every state of the run from some point on.  Fair means weakly f
 move without interruption does move.  Over a finite graph that is a strongly connected part, with
 at least one step, in which the actor always waits and every other actor either moves somewhere or
 is unable to move somewhere (a generalised Büchi condition, so whole components decide it).
+
+A claim that says `eventually` is given up if some fair infinite run exists in which it is false in
+every state from some point on: the same components, inside the states in which it is false.
+
+Rule: what is looked at is a part of what can be reached, and who could move is asked of the whole
+step relation, so a loop that is found is one, whatever a bound or a reduction left out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import networkx as nx
 
+from eplb_model.claims import Stated
 from eplb_model.explore.search import Exploration
 from eplb_model.outcome import Action, Actor
 from eplb_model.step import enabled
@@ -52,16 +60,53 @@ def find_stall(found: Exploration) -> Stall | None:
     return Stall(left_out, entry, _round_trip(found, component, entry))
 
 
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A claim that is never true again on a rank, while others go on."""
+
+    claim: Stated
+    rank: int
+    entry: int
+    loop: tuple[Action, ...]
+    always: bool  # whether no run that goes on for ever keeps it
+
+
+def given_up(found: Exploration) -> tuple[GivenUp, ...]:
+    """For every claim that says `eventually`, the first loop in which it stays false, if any."""
+    if not found.edges:
+        return ()
+    claims = found.states[0].world.claims
+    each = (_given_up(found, c) for c in claims if isinstance(c, Stated) and c.kind == "eventually")
+    return tuple(first for several in each if (first := next(several, None)) is not None)
+
+
+def _given_up(found: Exploration, claim: Stated) -> Iterator[GivenUp]:
+    """One for each rank of a claim, the one that is entered first."""
+    for rank in claim.ranks(found.states[0]):
+        false = {n for n in found.edges if not claim.holds_on(found.states[n], rank)}
+        components = _fair_loops(found, sorted(false))
+        if components:
+            component = min(components, key=min)
+            entry = min(component)
+            everywhere = _fair_loops(found, list(found.edges))
+            always = all(each <= false for each in everywhere)
+            yield GivenUp(claim, rank, entry, _round_trip(found, component, entry), always)
+
+
 def has_fair_loop(found: Exploration) -> bool:
     """Whether some fair run goes on for ever (and so never ends well or badly)."""
-    if not found.edges:
-        return False
+    return bool(found.edges) and bool(_fair_loops(found, list(found.edges)))
+
+
+def _fair_loops(found: Exploration, within: list[int]) -> list[set[int]]:
+    """The strongly connected parts of some states that a fair run can stay in for ever."""
     actors = found.states[0].world.actors
-    able = {n: {action.actor for action in enabled(found.states[n])} for n in found.edges}
-    return any(
-        all(_treated_fairly(found, component, able, actor) for actor in actors)
-        for component in _loops(found, list(found.edges))
-    )
+    able = {n: {action.actor for action in enabled(found.states[n])} for n in within}
+    return [
+        component
+        for component in _loops(found, within)
+        if all(_treated_fairly(found, component, able, actor) for actor in actors)
+    ]
 
 
 def _loops(found: Exploration, within: list[int]) -> list[set[int]]:

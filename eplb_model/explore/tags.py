@@ -59,7 +59,7 @@ class Tags:
         takes = any(isinstance(each.source, PeerVariable) for each in moves)
         for place in (place for each in moves for place in _places(thread.rank, each)):
             self._moved.add(place)
-            self._users[place].add(f"{thread.rank}.{stream}")
+            self._users[place].update(map(str, self._world.streams_named(thread.rank, stream)))
             if takes:
                 self._users[place].add(OF_A_PEER)
 

@@ -62,11 +62,20 @@ def pct(random: Random, depth: int, expected_steps: int) -> Chooser:
     return choose
 
 
-def walk(world: World, choose: Chooser, max_steps: int) -> Walk:
-    """One run from the start, until it ends, breaks a property, or is long enough."""
+def walk(
+    world: World,
+    choose: Chooser,
+    max_steps: int,
+    watch: Callable[[State], None] = lambda state: None,
+) -> Walk:
+    """One run from the start, until it ends, breaks a property, or is long enough.
+
+    `watch` is shown every state of it.
+    """
     state = initial(world)
     schedule: list[Action] = []
     while True:
+        watch(state)
         broken = violation(state)
         actions = () if broken else enabled(state)
         if not actions or len(schedule) >= max_steps:

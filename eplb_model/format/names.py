@@ -2,7 +2,7 @@
 
 Rules:
 - Kernels, groups and threads are declared; streams are declared, or brought to life by the first
-  operation that puts work on them.
+  operation that puts work on them.  `current` is none: it stands for one of them.
 - An event that is used is recorded somewhere on the rank; a variable that is read is put there, or
   has an initial value.
 - One name of a rank's memory is one thing: a flag is not also a variable.
@@ -17,7 +17,14 @@ from eplb_model.format.document import describe, listing
 from eplb_model.format.statements import Use
 from eplb_model.format.template import Node
 from eplb_model.scenario import INITIAL
-from eplb_model.world import Kernel
+from eplb_model.world import CURRENT, Kernel
+
+# What brings a name to life that others only use.
+VERBS: Mapping[str, tuple[str, str]] = {
+    "event": ("records", "recorded"),
+    "variable": ("puts", "put"),
+    "tensor": ("allocates", "allocated"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,8 @@ def check_rank(uses: Sequence[Use], known: Known) -> None:
     _check_memory(uses, known)
     declared = {(use.role.name, use.name) for use in uses if use.role.declares}
     declared |= {("variable", name) for name in known.initial}
-    tables = {"thread": known.threads, "stream": known.streams}
+    current = (CURRENT,) if known.streams else ()
+    tables = {"thread": known.threads, "stream": (*known.streams, *current)}
     for use in (each for each in uses if each.rank is None):
         role = use.role.name
         if role in tables and use.name not in tables[role]:
@@ -80,12 +88,16 @@ def engines_used(uses: Iterable[Use]) -> tuple[str, ...]:
 def streams_used(uses: Iterable[Use]) -> tuple[str, ...]:
     """The streams that operations put work on, in order of first use."""
     return tuple(
-        dict.fromkeys(use.name for use in uses if use.role.name == "stream" and use.role.declares)
+        dict.fromkeys(
+            use.name
+            for use in uses
+            if use.role.name == "stream" and use.role.declares and use.name != CURRENT
+        )
     )
 
 
 def _undeclared(use: Use, rank: int, names: Collection[str]) -> str:
-    verb, done = ("records", "recorded") if use.role.name == "event" else ("puts", "put")
+    verb, done = VERBS[use.role.name]
     what = f"{use.role.name} {describe(use.name)}"
     return f"no thread of rank {rank} {verb} {what}; {done} there: {listing(names)}"
 

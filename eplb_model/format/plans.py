@@ -28,12 +28,13 @@ from eplb_model.format.names import (
 from eplb_model.format.statements import ProgramText, Use, read_program
 from eplb_model.format.template import NAME, Node
 from eplb_model.scenario import RankPlan, ThreadPlan
-from eplb_model.world import Kernel, Stream, StreamKind
+from eplb_model.world import CURRENT, Kernel, Stream, StreamKind
 
 EVERYBODY = "*"
 STREAM_KINDS: tuple[StreamKind, ...] = get_args(StreamKind)
-STREAM_KEYS = ("name", "priority", "kind")
+STREAM_KEYS = ("name", "priority", "kind", "device")
 LEAST_URGENT, MOST_URGENT = 100, -100  # a GPU has fewer levels (G18)
+LAST_DEVICE = 63  # of a process; hosts have fewer GPUs
 
 Ranks = tuple[int, ...]
 
@@ -269,6 +270,8 @@ def _declared(node: Node) -> tuple[Stream, ...]:
     streams: dict[str, Stream] = {}
     for each in node.elements("a list of streams"):
         stream = _stream(each)
+        if stream.name == CURRENT:
+            raise each.error("current stands for what a thread has set; expected another name")
         if stream.name in streams:
             raise each.error(f"stream {describe(stream.name)} twice; expected different names")
         streams[stream.name] = stream
@@ -283,4 +286,5 @@ def _stream(node: Node) -> Stream:
         parts["name"].name(),
         parts["priority"].integer(MOST_URGENT, LEAST_URGENT) if "priority" in parts else 0,
         cast(StreamKind, parts["kind"].choice(STREAM_KINDS)) if "kind" in parts else "nonblocking",
+        parts["device"].integer(0, LAST_DEVICE) if "device" in parts else 0,
     )

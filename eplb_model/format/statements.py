@@ -125,6 +125,11 @@ def _size(statement: Statement) -> int:
             return 1
 
 
+def read_condition(node: Node, what: str) -> Condition:
+    """A condition that stands outside programs; `what` it is for."""
+    return _Reader().condition(node, what)
+
+
 class _Reader:
     """Reads statements and remembers the names in them."""
 
@@ -165,7 +170,7 @@ class _Reader:
         return Forever(body, condition)
 
     def _if(self, parts: Mapping[str, Node]) -> If:
-        condition = self._condition(parts["if"], "if")
+        condition = self.condition(parts["if"], "if")
         then = self.block(parts["then"])
         return If(condition, then, self.block(parts["else"]) if "else" in parts else ())
 
@@ -173,7 +178,7 @@ class _Reader:
         return Try(self.block(parts["try"]), self.block(parts["except"]))
 
     def _optional_condition(self, parts: Mapping[str, Node], kind: str) -> Condition | None:
-        return self._condition(parts["while"], kind) if "while" in parts else None
+        return self.condition(parts["while"], kind) if "while" in parts else None
 
     # --- operations ----------------------------------------------------------------------------
 
@@ -205,7 +210,7 @@ class _Reader:
         if argument.hint == Expression:
             return self._expression(node, kind)
         if argument.hint is Condition:
-            return self._condition(node, kind)
+            return self.condition(node, kind)
         if get_origin(argument.hint) is Literal:
             return node.choice(get_args(argument.hint))
         readers: Mapping[object, Callable[[], object]] = {
@@ -244,7 +249,7 @@ class _Reader:
                 pass
         return found
 
-    def _condition(self, node: Node, kind: str) -> Condition:
+    def condition(self, node: Node, kind: str) -> Condition:
         parts = node.elements('a condition ["left", "==", "right"]')
         if len(parts) != 3:
             raise node.unexpected('a condition ["left", "==", "right"]')
@@ -306,7 +311,7 @@ def _written(statement: Statement) -> object:
     match statement:
         case If(condition, then, otherwise):
             other = {"else": written_block(otherwise)} if otherwise else {}
-            return {"if": _condition(condition), "then": written_block(then), **other}
+            return {"if": written_condition(condition), "then": written_block(then), **other}
         case Repeat(times, body, condition):
             return {"repeat": times, "do": written_block(body), **_while(condition)}
         case Forever(body, condition):
@@ -318,7 +323,7 @@ def _written(statement: Statement) -> object:
 
 
 def _while(condition: Condition | None) -> dict[str, object]:
-    return {} if condition is None else {"while": _condition(condition)}
+    return {} if condition is None else {"while": written_condition(condition)}
 
 
 def _written_operation(operation: HostOperation) -> list[object]:
@@ -343,7 +348,7 @@ def _value(value: object) -> object:
         case Variable(name, plus):
             return {"var": name, "plus": plus}
         case Condition():
-            return _condition(value)
+            return written_condition(value)
         case tuple() if value and all(isinstance(each, Move) for each in value):
             return [_written_move(each) for each in value]
         case _:
@@ -358,7 +363,8 @@ def _written_move(each: Move) -> list[object]:
     return [each.target, str(each.source)]
 
 
-def _condition(condition: Condition) -> list[object]:
+def written_condition(condition: Condition) -> list[object]:
+    """A condition as a vector has it."""
     return [_value(condition.left), condition.comparison, _value(condition.right)]
 
 

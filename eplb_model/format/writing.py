@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 
+from eplb_model.format.claims import written_claim
 from eplb_model.format.document import VECTOR_SCHEMA
 from eplb_model.format.kernels import written_kernel
 from eplb_model.format.statements import written_block, written_constant
@@ -44,6 +45,8 @@ def scenario_document(scenario: Scenario) -> dict[str, object]:
             for role, plan in roles.items()
             for thread in plan.threads
         },
+        "claims": [written_claim(claim) for claim in scenario.claims],
+        "forbid": sorted(scenario.forbids),
         "expect": None if scenario.expect is None else _expect(scenario.expect),
     }
     always = ("schema", "name", "about", "programs")
@@ -75,6 +78,8 @@ def _stream(stream: Stream) -> object:
         written["priority"] = stream.priority
     if stream.kind != "nonblocking":
         written["kind"] = stream.kind
+    if stream.device:
+        written["device"] = stream.device
     return written if len(written) > 1 else stream.name
 
 

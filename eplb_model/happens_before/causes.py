@@ -9,12 +9,16 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
 
+from eplb_model.ops.allocator import BLOCKS, Alloc, Drop, RecordStream, blocks_of
 from eplb_model.ops.events import RecordEvent, StreamWaitEvent
 from eplb_model.ops.flags import IsSet, WaitFlag
+from eplb_model.ops.groups import GroupEnd
 from eplb_model.ops.launch import Launch, loaded
 from eplb_model.ops.moves import Move, PeerVariable, peers_read
-from eplb_model.ops.one_sided import RemoteRead
+from eplb_model.ops.one_sided import Read, RemoteRead
 from eplb_model.ops.registry import Role
+from eplb_model.ops.tensors import Uses, tensors_in
+from eplb_model.ops.thread_state import group_of, stream_of
 from eplb_model.ops.two_thread_event import (
     CpuGpuEventRecord,
     CpuGpuEventWait,
@@ -45,26 +49,42 @@ def names_read(before: State, me: Actor) -> Iterator[Name]:
     taking one that does not follow from what its holder does before it gives it back.
     """
     op, local = operation_of(before, me), before.thread(me).local
-    if isinstance(op, Launch) and (module := before.world.kernels[op.kernel].module) is not None:
-        yield me.rank, loaded(module), ""
+    if isinstance(op, (Alloc, Drop, RecordStream)):
+        yield me.rank, BLOCKS, ""
+    for kernel in _launched(before, me, op):
+        if (module := before.world.kernels[kernel].module) is not None:
+            yield me.rank, loaded(module), ""
     if isinstance(local, Answer):  # it has read its value when it brought it
         return
     for role, field, name in names_in(op):
-        if field == "moves":  # read when the work ends, and then only as data
+        if _is_for_the_work(op, field):
             continue
         if role.name == "module":
             yield me.rank, loaded(name), ""
         elif role.name == "cpu_gpu_event":
             step = local.step if isinstance(local, Holding) else "b1"
             yield me.rank, name, PART_READ.get(step, "(nothing)")
-        elif _is_read(op, role):
+        elif _is_read(op, role) or (role.name == "buffers" and tensors_in(before, me.rank, [name])):
             yield me.rank, name, ""
+
+
+def _is_for_the_work(op: HostOperation, field: str) -> bool:
+    """Whether the call does not look at what a field names: tags, and the memory of a peer."""
+    return field == "moves" or (isinstance(op, Read) and field == "source")
+
+
+def _launched(before: State, me: Actor, op: HostOperation) -> Iterator[str]:
+    """The kernels that a host step may submit."""
+    if isinstance(op, Launch):
+        yield op.kernel
+    if isinstance(op, GroupEnd):
+        yield from (each.kernel for each in group_of(before, me).kept)
 
 
 def _is_read(op: HostOperation, role: Role) -> bool:
     """Whether an operation reads what it names in this role, rather than only writing it."""
     match role.name:
-        case "lock":
+        case "lock" | "tensor":
             return True
         case "variable":
             return not role.declares
@@ -108,10 +128,13 @@ def tags_read(before: State, me: Actor) -> Iterator[Name]:
                 yield source.rank, source.name, ""
 
 
-def target_of(op: HostOperation, world: World, me: Actor) -> Actor | None:
-    """The stream that an operation names."""
+def targets_of(before: State, me: Actor) -> tuple[Actor, ...]:
+    """The streams that a host step may put something on: the one it names, or those of a group."""
+    op = operation_of(before, me)
+    if isinstance(op, GroupEnd):
+        return tuple(before.world.streams[each.stream] for each in group_of(before, me).kept[:1])
     name: str | None = getattr(op, "stream", None)
-    return None if name is None else world.stream(me.rank, name)
+    return () if name is None else (stream_of(before, me, name),)
 
 
 def submitted(before: State, stream: Actor, after: State) -> list[StreamOperation]:
@@ -119,16 +142,11 @@ def submitted(before: State, stream: Actor, after: State) -> list[StreamOperatio
     return [item.work for item in after.items(stream)[len(before.items(stream)) :]]
 
 
-def buffers_used(
-    me: Actor, op: HostOperation | StreamOperation
-) -> Iterator[tuple[int, tuple[str, ...], tuple[str, ...]]]:
-    """By rank, the buffers that an operation reads and writes, where there are any."""
-    reads: tuple[str, ...] = getattr(op, "reads", ())
-    writes: tuple[str, ...] = getattr(op, "writes", ())
-    if reads or writes:
-        yield me.rank, reads, writes
-    if isinstance(op, RemoteRead):
-        yield op.peer, (op.source,), ()
+def used_by(me: Actor, work: StreamOperation) -> Iterator[tuple[int, Uses]]:
+    """What work uses, by the rank whose memory it is; a read uses that of its peer too."""
+    yield me.rank, Uses(getattr(work, "reads", ()), getattr(work, "writes", ()))
+    if isinstance(work, RemoteRead):
+        yield work.peer, Uses(reads=(work.source,))
 
 
 def works_left(state: State, stream: Actor) -> int:
@@ -141,7 +159,7 @@ def implied(world: World, stream: Actor) -> Iterator[Actor]:
     other_kind = {"legacy": "blocking", "blocking": "legacy"}.get(
         world.stream_specs[stream.slot].kind
     )
-    for other in world.streams_of(stream.rank):
+    for other in world.streams_on(stream.rank, world.stream_specs[stream.slot].device):
         if world.stream_specs[other.slot].kind == other_kind:
             yield other
 
@@ -170,6 +188,32 @@ def event_recorded(before: State, me: Actor) -> Name:
     return me.rank, op.event, str(value.current)
 
 
+def blocks_looked_at(before: State, me: Actor, after: State) -> Iterator[tuple[int, bool]]:
+    """The blocks that an `alloc` found in its pool, up to the free one that it took, if it did."""
+    op, (blocks,) = operation_of(before, me), blocks_of(before, me.rank)
+    assert isinstance(op, Alloc), f"[model bug] {op} allocates"
+    pool = stream_of(before, me, op.stream).slot
+    if blocks_of(after, me.rank) == (blocks,):  # an error
+        return
+    for number, block in enumerate(blocks):
+        if block.pool == pool and not block.held:
+            yield number, block.is_free
+            if block.is_free:
+                return
+
+
+def block_dropped(before: State, me: Actor) -> tuple[int | None, list[Actor]]:
+    """The block that a step gives back, and the streams that it waits for."""
+    op = operation_of(before, me)
+    if not isinstance(op, Drop):
+        return None, []
+    number: int | None = before.read(me.rank, op.tensor).block
+    if number is None:
+        return None, []
+    recorded = blocks_of(before, me.rank).blocks[number].recorded
+    return number, [before.world.streams[slot] for slot in sorted(recorded)]
+
+
 def threads_started(before: State, me: Actor, after: State) -> Iterator[Actor]:
     """The threads that this step has started."""
     for thread in before.world.threads_of(me.rank):
@@ -179,6 +223,8 @@ def threads_started(before: State, me: Actor, after: State) -> Iterator[Actor]:
 
 def collective_completed(before: State, me: Actor, after: State) -> set[Actor]:
     """The threads of the host collective that this step completes; empty if it completes none."""
+    if before.thread(me).local == "posted":  # its time limit expires
+        return set()
     for posts, later in zip(before.posts, after.posts, strict=True):
         if posts is not later and sum(map(len, later)) <= sum(map(len, posts)):
             return {me, *(before.world.threads[mine[0].thread] for mine in posts if mine)}

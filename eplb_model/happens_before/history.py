@@ -15,6 +15,9 @@ Distributed Systems, 1989).  Something happens before something later if these r
 - Who wrote what a host step reads comes before it: flags, variables, locks, loaded modules.  Who
   set the flag of `until` comes before the end of the kernel.
 - A query has seen the end of what it found done, the submission of what it found not done.
+- Calls of the allocator of a process are in order.  What a block waited for comes before the call
+  that hands it out again; a call that passes a block over has seen, like a query, that it is not
+  free yet.  What gave a tensor its block comes before its use.
 - A step of a thread comes before the thread that it starts, the last step before a join.
 - What every member brings to a host collective comes before each answer, a send and its receive
   before both ends of the wait for them; the messages of a pair are in order.
@@ -27,9 +30,11 @@ Departures from the papers:
   no number of its own.
 - Only what a step needed is a cause: not a set of a flag that was set already, nor a write that was
   written over, nor the host call of a stream's wait.  So all that happens before a point is a run
-  by itself, and two accesses without an order are in progress together in some run.
+  by itself, and two accesses without an order are in progress together in some run.  Calls of the
+  allocator are the exception: each counts as a cause of the next, as by a lock.
 - Seats order nothing, though a kernel may have waited for them: what is kept apart only because SMs
-  are short has no order.  This is the one place where states and orders disagree about races.
+  are short has no order.  Nor does a time limit that expires, though the model lets it expire only
+  after what can no longer come.  These are the places where states and orders disagree about races.
 """
 
 from __future__ import annotations
@@ -37,13 +42,14 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from operator import le
 from typing import TypeAlias
 
 from eplb_model.distributor import is_ready
+from eplb_model.happens_before.access import Access, Clock, join
 from eplb_model.happens_before.causes import (
     Name,
-    buffers_used,
+    block_dropped,
+    blocks_looked_at,
     collective_completed,
     event_awaited,
     event_recorded,
@@ -55,10 +61,12 @@ from eplb_model.happens_before.causes import (
     posted,
     submitted,
     tags_read,
-    target_of,
+    targets_of,
     threads_started,
+    used_by,
     works_left,
 )
+from eplb_model.ops.allocator import Alloc
 from eplb_model.ops.copies import Access as HostAccess
 from eplb_model.ops.copies import Copy
 from eplb_model.ops.events import EventQuery, EventSynchronize, Record
@@ -67,41 +75,16 @@ from eplb_model.ops.launch import AwaitComplete, AwaitResident
 from eplb_model.ops.one_sided import WaitReads
 from eplb_model.ops.point_to_point import WaitRequests
 from eplb_model.ops.synchronize import StreamQuery, StreamSynchronize
+from eplb_model.ops.tensors import Uses, in_blocks, tensors_in
+from eplb_model.ops.thread_state import stream_of, streams_here
 from eplb_model.ops.threads import Join, Start
 from eplb_model.outcome import Actor
 from eplb_model.state import Pending, State
 from eplb_model.trace import Trace
-from eplb_model.world import HostOperation, Kernel, StreamOperation
+from eplb_model.world import Kernel, StreamOperation
 
-Clock: TypeAlias = tuple[int, ...]  # by actor, how many of its steps have happened before
 Pair: TypeAlias = tuple[str, int, int]  # of a message: group, source, target
 Point: TypeAlias = tuple[int, int]  # a stream, and the number of something submitted to it
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """One use of buffers of a rank, between two points of the schedule."""
-
-    actor: Actor
-    rank: int  # whose buffers: the actor's own, or those of the peer that a read reads
-    op: HostOperation | StreamOperation
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    begins: int  # after this many steps
-    ends: int | None  # with this step, from 1; None if the run is over before
-    submitter: Actor  # the thread itself, for an access of the host
-    submitted: Clock  # the call; the begin, for an access of the host
-    begin: Clock
-    end: Clock | None
-
-    def happens_before(self, other: Access) -> bool:
-        """Whether this has ended before the other begins, and by a cause."""
-        return self.end is not None and precedes(self.end, other.begin)
-
-
-def precedes(one: Clock, other: Clock) -> bool:
-    """Whether what has the one clock happens before, or is, what has the other."""
-    return all(map(le, one, other))
 
 
 def accesses(trace: Trace) -> tuple[Access, ...]:
@@ -147,6 +130,7 @@ class _History:
         self._events: dict[Name, Point] = {}  # the latest record
         self._awaited: defaultdict[tuple[int, int], dict[int, int]] = defaultdict(dict)  # by queue
         self._captured: dict[Actor, list[Point]] = {}
+        self._dropped: dict[tuple[int, int], list[Point]] = {}  # what a block of a rank waits for
         self._posts: defaultdict[Pair, deque[Clock]] = defaultdict(deque)  # open, one side only
         self._mail: defaultdict[Pair, Clock] = defaultdict(lambda: self._nothing)  # the latest met
         self._answers: defaultdict[Actor, Clock] = defaultdict(lambda: self._nothing)
@@ -163,7 +147,7 @@ class _History:
             self._begin(after, actor)
 
     def _tick(self, me: Actor, causes: list[Clock]) -> Clock:
-        joined = list(_join(self._clocks[me], *causes))
+        joined = list(join(self._clocks[me], *causes))
         joined[self._place[me]] += 1
         self._clocks[me] = tuple(joined)
         return self._clocks[me]
@@ -175,9 +159,23 @@ class _History:
             self._begin_work(state, actor)
         elif state.thread(actor).status == "running":
             op = operation_of(state, actor)
-            if isinstance(op, HostAccess) and actor not in self._open:
-                clock = self._clocks[actor]
-                self._open_access(actor, op, actor, clock, clock)
+            if isinstance(op, HostAccess):
+                self._begin_on_host(state, actor, op)
+
+    def _begin_on_host(self, state: State, me: Actor, op: HostAccess) -> None:
+        """It begins when its thread stands before it, and anew if its tensors get other blocks."""
+        uses = Uses(*(in_blocks(state, me.rank, names) for names in (op.reads, op.writes)))
+        if me in self._open:
+            (at,) = self._open[me]
+            if self.accesses[at].uses == uses:
+                return
+            del self._open[me]
+            self.accesses[at] = replace(self.accesses[at], uses=Uses())
+        tensors = tensors_in(state, me.rank, (*op.reads, *op.writes))
+        given = (self._written.get((me.rank, name, ""), self._nothing) for name in tensors)
+        clock = join(self._clocks[me], *given)
+        times = self._steps, None, me, clock, clock, None
+        self._open_access(Access(me, me.rank, op, uses, *times))
 
     def _begin_work(self, state: State, stream: Actor) -> None:
         """The head of a stream begins once it is ready: all that it comes after has ended."""
@@ -189,17 +187,15 @@ class _History:
         each = self._works[stream.slot][0]
         number = self._entries[stream.slot].index(each)
         causes = [self._end((stream.slot, number - 1)), *map(self._end, each.after)]
-        each.begin = _join(each.called, *causes)
-        self._open_access(stream, head.work, each.by, each.called, each.begin)
+        each.begin = join(each.called, *causes)
+        times = self._steps, None, each.by, each.called, each.begin, None
+        for rank, uses in used_by(stream, head.work):
+            self._open_access(Access(stream, rank, head.work, uses, *times))
 
-    def _open_access(
-        self, me: Actor, op: HostOperation | StreamOperation, by: Actor, called: Clock, begin: Clock
-    ) -> None:
-        for rank, reads, writes in buffers_used(me, op):
-            self._open.setdefault(me, []).append(len(self.accesses))
-            self.accesses.append(
-                Access(me, rank, op, reads, writes, self._steps, None, by, called, begin, None)
-            )
+    def _open_access(self, access: Access) -> None:
+        if access.uses.reads or access.uses.writes:
+            self._open.setdefault(access.actor, []).append(len(self.accesses))
+            self.accesses.append(access)
 
     def _close_access(self, me: Actor) -> None:
         for at in self._open.pop(me, ()):
@@ -219,7 +215,7 @@ class _History:
         each = self._entries[stream][number]
         if each.end is None:
             assert each.work is None, f"[model bug] {each.work} has not ended"
-            each.end = _join(self._end((stream, number - 1)), *map(self._end, each.after))
+            each.end = join(self._end((stream, number - 1)), *map(self._end, each.after))
         return each.end
 
     def _has_ended(self, point: Point) -> bool:
@@ -284,6 +280,7 @@ class _History:
         self._close_access(me)
         self._submit(before, me, after)
         self._capture(before, me, after)
+        self._drop(before, me)
 
     def _seen(self, before: State, me: Actor, after: State) -> Iterator[Clock]:
         """What a host step has seen of the GPU and of other threads, beside what it has read."""
@@ -299,10 +296,12 @@ class _History:
                 yield self._end(self._last(self._world.stream(me.rank, engine)))
             case AwaitResident() | AwaitComplete() as op:
                 yield self._counted(op, before, me)
+            case Alloc():
+                yield from self._looked_at(before, me, after)
             case EventQuery(event):
                 yield self._queried(self._events.get((me.rank, event, "")))
             case StreamQuery(name):
-                stream = self._world.stream(me.rank, name)
+                stream = stream_of(before, me, name)
                 points = [(stream.slot, n) for n in range(len(self._entries[stream.slot]))]
                 left = (point for point in points if not self._has_ended(point))
                 yield self._queried(next(left, points[-1] if points else None))
@@ -314,22 +313,34 @@ class _History:
         """With the last member to come everybody has seen everybody."""
         members = collective_completed(before, me, after)
         if members:
-            met = _join(*(self._clocks[member] for member in members))
+            met = join(*(self._clocks[member] for member in members))
             self._clocks.update(dict.fromkeys(members, met))
 
     def _mailed(self, before: State, me: Actor, after: State) -> Clock:
         """The clock of what this step has written: that of a message is of both its ends."""
         clock = self._clocks[me]
+        if isinstance(operation_of(before, me), WaitRequests):
+            self._take_back(before, me, after)
+            return clock
         left, met = posted(before, after)
         if left is not None:
             self._posts[left.pair].append(clock)
         if met is None:
             return clock
-        both = _join(clock, self._posts[met.pair].popleft(), self._mail[met.pair])
+        both = join(clock, self._posts[met.pair].popleft(), self._mail[met.pair])
         self._mail[met.pair] = both
         for thread in (me, self._world.threads[met.thread]):
-            self._answers[thread] = _join(self._answers[thread], both)
+            self._answers[thread] = join(self._answers[thread], both)
         return both
+
+    def _take_back(self, before: State, me: Actor, after: State) -> None:
+        """Forget the open requests of a thread whose time limit has expired."""
+        if before.mail == after.mail:
+            return
+        for pair, clocks in self._posts.items():
+            threads = [each.thread for each in before.mail if each.pair == pair]
+            kept = [c for c, thread in zip(clocks, threads, strict=True) if thread != me.slot]
+            self._posts[pair] = deque(kept)
 
     def _counted(self, op: AwaitResident | AwaitComplete, before: State, me: Actor) -> Clock:
         launches = self._launches[me.rank, op.kernel]
@@ -346,18 +357,33 @@ class _History:
             self._end(point) if self._has_ended(point) else self._entries[point[0]][point[1]].called
         )
 
+    def _looked_at(self, before: State, me: Actor, after: State) -> Iterator[Clock]:
+        """Of the block that was handed out every end; of each passed over one submission."""
+        for number, free in blocks_looked_at(before, me, after):
+            points = self._dropped.get((me.rank, number), [])
+            left = [point for point in points if not self._has_ended(point)]
+            yield from map(self._queried, points if free else left[:1])
+
+    def _drop(self, before: State, me: Actor) -> None:
+        """Remember what a block waits for before it is free."""
+        number, streams = block_dropped(before, me)
+        if number is not None:
+            held = (stream for stream in streams if self._entries[stream.slot])
+            self._dropped[me.rank, number] = [self._last(stream) for stream in held]
+
     def _made_room(self, before: State, me: Actor, after: State) -> Iterator[Clock]:
-        stream = target_of(operation_of(before, me), self._world, me)
-        if stream is None or all(work.kernel is None for work in submitted(before, stream, after)):
-            return
-        left = self._last(stream)[1] + 1 - self._world.machine.queue_depth
-        if left >= 0 and self._has_ended((stream.slot, left)):  # waits may have taken no room
-            yield self._end((stream.slot, left))
+        for stream in targets_of(before, me):
+            if all(work.kernel is None for work in submitted(before, stream, after)):
+                continue
+            left = self._last(stream)[1] + 1 - self._world.machine.queue_depth
+            if left >= 0 and self._has_ended((stream.slot, left)):  # waits may take no room
+                yield self._end((stream.slot, left))
 
     def _submit(self, before: State, me: Actor, after: State) -> None:
-        stream = target_of(operation_of(before, me), self._world, me)
-        if stream is None:
-            return
+        for stream in targets_of(before, me):
+            self._submit_to(stream, before, me, after)
+
+    def _submit_to(self, stream: Actor, before: State, me: Actor, after: State) -> None:
         event = event_awaited(before, me)
         if event is not None and event in self._events:
             self._await(stream, self._events[event])
@@ -375,16 +401,11 @@ class _History:
         """Remember what a call has captured that now waits for the GPU."""
         if not isinstance(after.thread(me).local, Pending):
             return
-        streams = self._world.cuda_streams_of(me.rank)
         match operation_of(before, me):
             case EventSynchronize(event):
                 point = self._events.get((me.rank, event, ""))
                 self._captured[me] = [] if point is None else [point]
             case StreamSynchronize(name) | Copy(stream=name):
-                self._captured[me] = [self._last(self._world.stream(me.rank, name))]
+                self._captured[me] = [self._last(stream_of(before, me, name))]
             case _:
-                self._captured[me] = [self._last(stream) for stream in streams]
-
-
-def _join(*clocks: Clock) -> Clock:
-    return tuple(map(max, zip(*clocks, strict=True)))
+                self._captured[me] = [self._last(each) for each in streams_here(before, me)]

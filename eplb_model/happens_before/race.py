@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from eplb_model.happens_before.history import Access, accesses, precedes
+from eplb_model.happens_before.access import Access, precedes
+from eplb_model.happens_before.history import accesses
 from eplb_model.ops.copies import Transfer
 from eplb_model.ops.launch import DEVICE_COPY, MEMSET
 from eplb_model.ops.one_sided import RemoteRead
+from eplb_model.ops.tensors import conflicts
 from eplb_model.outcome import Actor
 from eplb_model.trace import Trace, narrate
 
@@ -67,7 +69,7 @@ def races(trace: Trace) -> tuple[Race, ...]:
         )
         for one, other in combinations(accesses(trace), 2)
         if one.rank == other.rank and one.actor != other.actor and not one.happens_before(other)
-        for buffer in _conflicts(one, other)
+        for buffer in conflicts(one.uses, other.uses)
     )
 
 
@@ -84,11 +86,6 @@ def in_words(access: Access) -> str:
     return SMALL_KERNELS.get(kernel or "", f"kernel {kernel}")
 
 
-def _conflicts(one: Access, other: Access) -> list[str]:
-    written = {*one.writes, *other.writes}
-    return sorted(written & {*one.reads, *one.writes} & {*other.reads, *other.writes})
-
-
 def _seen(trace: Trace, access: Access, of: Actor) -> Seen:
     steps = [number for number, action in enumerate(trace.schedule) if action.actor == of]
     count = access.begin[trace.last.world.actors.index(of)]
@@ -102,16 +99,17 @@ def _seen(trace: Trace, access: Access, of: Actor) -> Seen:
 def _missing(one: Access, other: Access) -> str:
     """The edge that would order two accesses as this run happened to have them.
 
-    A host that has submitted the other access already can only wait for it.
+    What was submitted later can only wait for what was submitted before; the same holds for a host
+    that has submitted the other access already.
     """
-    if one.actor.is_stream or not _knows(one, other):
+    if not _knows(one, other):
         return _edge(one, other)
     return _edge(other, one)
 
 
-def _knows(host: Access, work: Access) -> bool:
-    """Whether the host's access comes after the call that submitted the work."""
-    return work.actor.is_stream and precedes(work.submitted, host.begin)
+def _knows(access: Access, work: Access) -> bool:
+    """Whether an access, or the call that submits it, comes after the call that submitted work."""
+    return work.actor.is_stream and precedes(work.submitted, access.submitted)
 
 
 def _edge(one: Access, other: Access) -> str:

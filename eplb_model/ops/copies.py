@@ -30,9 +30,11 @@ from eplb_model.ops.registry import (
     operation,
     stream_operation,
 )
+from eplb_model.ops.tensors import Buffer, has_no_block, in_blocks
+from eplb_model.ops.thread_state import stream_of
 from eplb_model.outcome import Actor, Wait
 from eplb_model.state import Pending, State
-from eplb_model.world import Offer
+from eplb_model.world import Offer, StreamOperation
 
 Direction = Literal["h2d", "d2h", "d2d"]
 
@@ -47,8 +49,8 @@ class Transfer(StreamStep):
 
     kind: ClassVar[str] = "transfer"
     direction: Direction
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
+    reads: tuple[Buffer, ...] = ()
+    writes: tuple[Buffer, ...] = ()
     moves: Moves = ()
 
     def guard(self, state: State, me: Actor, choice: int | None) -> Wait | None:
@@ -81,25 +83,30 @@ class Copy(HostStep):
     def guard(self, state: State, me: Actor) -> Wait | None:
         if isinstance(state.thread(me).local, Pending):  # to return it needs no lock
             return pending(state, me, "copies and waits for it")
-        full = room(state, me, self.stream) if self.direction == "d2d" else None
+        stream = stream_of(state, me, self.stream)
+        full = room(state, me, stream) if self.direction == "d2d" else None
         return context_lock(state, me) or full
 
     def effect(self, state: State, me: Actor) -> State:
         if isinstance(state.thread(me).local, Pending):
             return state.advance(me)
-        stream = state.world.stream(me.rank, self.stream)
+        stream = stream_of(state, me, self.stream)
         if self.direction == "d2d" and is_full(state, stream):
             return hold_records(state, me)
-        if self.direction == "d2d":
-            state = release_records(state, me)
-            kernel = RunKernel(DEVICE_COPY, 0, self.reads, self.writes, self.moves)
-            state = submit(state, me, stream, kernel)
-        else:
-            work = Transfer(self.direction, self.reads, self.writes, self.moves)
-            state = submit(state, me, stream, work)
+        state = release_records(state, me)
+        missing = has_no_block(state, me.rank, (*self.reads, *self.writes))
+        if missing is not None:
+            return state.fail(me, missing)
+        state = submit(state, me, stream, self._work(state, me.rank))
         if self.blocking or (self.memory == "pageable" and self.direction == "d2h"):
             return capture(state, me, (stream,))
         return state.advance(me)
+
+    def _work(self, state: State, rank: int) -> StreamOperation:
+        reads, writes = (in_blocks(state, rank, names) for names in (self.reads, self.writes))
+        if self.direction == "d2d":
+            return RunKernel(DEVICE_COPY, 0, reads, writes, self.moves)
+        return Transfer(self.direction, reads, writes, self.moves)
 
 
 @operation
@@ -118,4 +125,5 @@ class Access(HostStep):
         return None
 
     def effect(self, state: State, me: Actor) -> State:
-        return state.advance(me)
+        missing = has_no_block(state, me.rank, (*self.reads, *self.writes))
+        return state.advance(me) if missing is None else state.fail(me, missing)

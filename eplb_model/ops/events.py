@@ -20,8 +20,11 @@ from eplb_model.ops.registry import (
     operation,
     stream_operation,
 )
+from eplb_model.ops.thread_state import stream_of
 from eplb_model.outcome import Actor, Wait
-from eplb_model.state import DONE, Mark, Pending, State
+from eplb_model.state import DONE, Failure, Mark, Pending, State
+
+UNRECORDED = "wait on an unrecorded event"  # what a scenario may forbid
 
 
 @stream_operation
@@ -79,6 +82,8 @@ class StreamWaitEvent(HostStep):
 
     def effect(self, state: State, me: Actor) -> State:
         mark = state.read(me.rank, self.event).mark
+        if is_forbidden(state, mark):
+            return state.fail(me, unrecorded(self.event))
         return put_await(state, me, self.stream, self.event, mark).advance(me)
 
 
@@ -101,6 +106,8 @@ class EventSynchronize(HostStep):
         if isinstance(state.thread(me).local, Pending):
             return state.advance(me)
         mark = state.read(me.rank, self.event).mark
+        if is_forbidden(state, mark):
+            return state.fail(me, unrecorded(self.event))
         return state.stay(me, Pending(frozenset() if mark in (None, DONE) else frozenset({mark})))
 
 
@@ -126,9 +133,19 @@ class EventQuery(HostStep):
 
 def put_record(state: State, me: Actor, stream: str, event: str) -> tuple[State, Mark]:
     """Put a record on a stream and return its mark."""
-    target = state.world.stream(me.rank, stream)
+    target = stream_of(state, me, stream)
     state = submit(state, me, target, Record(event))
     return state, state.mark(target)
+
+
+def is_forbidden(state: State, mark: Mark | None) -> bool:
+    """Whether a wait for this mark is one for no record at all, where a scenario forbids these."""
+    return mark is None and UNRECORDED in state.world.forbids
+
+
+def unrecorded(event: str) -> Failure:
+    """The error of a wait that the scenario forbids."""
+    return Failure("violation", f"waits on event {event}, which was never recorded")
 
 
 def put_await(state: State, me: Actor, stream: str, event: str, mark: Mark | None) -> State:
@@ -136,4 +153,4 @@ def put_await(state: State, me: Actor, stream: str, event: str, mark: Mark | Non
     if mark in (None, DONE):
         return state
     assert mark is not None
-    return submit(state, me, state.world.stream(me.rank, stream), Await(mark, event))
+    return submit(state, me, stream_of(state, me, stream), Await(mark, event))

@@ -43,6 +43,9 @@ class Value:
         return json.dumps(self.constant) if simple else str(self.constant)
 
 
+NOTHING = Value(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """The value of a variable, plus a number if `plus` is not 0."""

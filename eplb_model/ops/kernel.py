@@ -11,13 +11,15 @@ Rules (specs/semantics.md#run-kernel; G32, N2, N3, N8, E9-E11):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from eplb_model.distributor import arrive, why_not_placed
 from eplb_model.ops.moves import Move, Moves, PeerVariable, moved
 from eplb_model.ops.registry import StreamStep, stream_operation
+from eplb_model.ops.tensors import Buffer
+from eplb_model.ops.thread_state import group_of
 from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import Count, Run, State, put
 from eplb_model.world import Kernel, Meets, Offer
@@ -34,8 +36,8 @@ class RunKernel(StreamStep):
     kind: ClassVar[str] = "run_kernel"
     runs: str
     number: int = 0
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
+    reads: tuple[Buffer, ...] = ()
+    writes: tuple[Buffer, ...] = ()
     moves: Moves = ()
 
     @property
@@ -263,7 +265,15 @@ def whereabouts(state: State, rank: int, kernel: str, number: int) -> tuple[Acto
             work = item.work
             if isinstance(work, RunKernel) and (work.runs, work.number) == (kernel, number):
                 return (state.world.streams[item.stream],)
-    return who_may(state, rank, ("launch", kernel))
+    keepers = _keepers(state, rank, kernel)
+    return tuple(sorted({*keepers, *who_may(state, rank, ("launch", kernel))}))
+
+
+def _keepers(state: State, rank: int, kernel: str) -> Iterator[Actor]:
+    """The threads that keep a launch of a kernel in an open group and may end that group."""
+    for thread in set(state.world.threads_of(rank)) & set(who_may(state, rank, ("group_end", ""))):
+        if any(each.kernel == kernel for each in group_of(state, thread).kept):
+            yield thread
 
 
 def _complete(state: State, me: Actor, work: RunKernel) -> State:
@@ -318,7 +328,7 @@ def forget_meetings(state: State, kernel: str) -> State:
     Not those of a kernel of which some thread names the n-th launch.
     """
     everyone = range(len(state.world.ranks))
-    family = {kernel} | {k.name for k in state.world.kernels.values() if _meets(k, kernel)}
+    family = _family(state.world.kernels.values(), kernel)
     if family & state.world.awaited:
         return state
     while all(state.count_of(rank, name).completed & 1 for rank in everyone for name in family):
@@ -332,11 +342,16 @@ def forget_meetings(state: State, kernel: str) -> State:
     return state
 
 
-def _meets(kernel: Kernel, name: str) -> bool:
-    return kernel.meets is not None and name in (kernel.name, kernel.meets.kernel)
+def _family(kernels: Collection[Kernel], name: str) -> frozenset[str]:
+    """The kernels whose launches pair by number with those of a kernel, directly or not."""
+    pairs = [{k.name, k.meets.kernel} for k in kernels if k.meets]
+    family = {name}
+    for _ in pairs:
+        family.update(*(pair for pair in pairs if pair & family))
+    return frozenset(family)
 
 
-def _renumber(state: State, rank: int, family: set[str]) -> State:
+def _renumber(state: State, rank: int, family: frozenset[str]) -> State:
     device = state.devices[rank]
     queues = tuple(
         tuple(

@@ -6,6 +6,7 @@ Rules (specs/semantics.md#launch; G1, G3, G4, G19, G39-G41, G44):
 - The first launch from a module that is not loaded waits, with the context lock, until all that
   the device had at that moment is done (switch `first_use`).
 - A grid that could never be resident at once fails at the call if it has to be.
+- Inside an NCCL group of the thread, what meets channel by channel is kept and not submitted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,15 @@ from eplb_model.ops.registry import (
     ModuleName,
     StreamName,
     operation,
+)
+from eplb_model.ops.tensors import has_no_block, in_blocks
+from eplb_model.ops.thread_state import (
+    Kept,
+    current_of,
+    group_of,
+    stream_of,
+    streams_here,
+    with_group,
 )
 from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.placement import seats
@@ -55,26 +65,29 @@ class Launch(HostStep):
         return (("launch", self.kernel),)
 
     def guard(self, state: State, me: Actor) -> Wait | None:
-        return (
-            context_lock(state, me)
-            or pending(state, me, "loads the module of its first launch")
-            or (None if _must_load(state, me, self.kernel) else room(state, me, self.stream))
-        )
+        if self._is_kept(state, me):
+            return None
+        return launch_guard(state, me, self._call(state, me))
 
     def effect(self, state: State, me: Actor) -> State:
+        missing = has_no_block(state, me.rank, (*self.reads, *self.writes))
+        if missing is not None:
+            return release_records(state, me).fail(me, missing)
+        call = self._call(state, me)
+        if self._is_kept(state, me):
+            group = group_of(state, me)
+            return with_group(state, me, group._replace(kept=(*group.kept, call))).advance(me)
+        state, submitted = launch_step(state, me, call)
+        return state.advance(me) if submitted else state
+
+    def _call(self, state: State, me: Actor) -> Kept:
+        stream = stream_of(state, me, self.stream)
+        reads, writes = (in_blocks(state, me.rank, names) for names in (self.reads, self.writes))
+        return Kept(self.kernel, stream.slot, reads, writes, self.moves)
+
+    def _is_kept(self, state: State, me: Actor) -> bool:
         kernel = state.world.kernels[self.kernel]
-        if _must_load(state, me, self.kernel):
-            return _load(state, me, kernel.module or "")
-        stream = state.world.stream(me.rank, self.stream)
-        if is_full(state, stream):
-            return hold_records(state, me)
-        if not _can_ever_fit(state.world.machine, kernel):
-            return release_records(state, me).fail(
-                me, Failure("misuse", f"{kernel.name}: a grid of {kernel.ctas} can't be resident")
-            )
-        state, number = _numbered(state, me.rank, self.kernel)
-        work = RunKernel(self.kernel, number, self.reads, self.writes, self.moves)
-        return release_records(submit(state, me, stream, work), me).advance(me)
+        return _is_of_nccl(kernel) and group_of(state, me).depth > 0
 
 
 @operation
@@ -93,13 +106,16 @@ class Memset(HostStep):
         return (("launch", MEMSET),)
 
     def guard(self, state: State, me: Actor) -> Wait | None:
-        return context_lock(state, me) or room(state, me, self.stream)
+        return context_lock(state, me) or room(state, me, stream_of(state, me, self.stream))
 
     def effect(self, state: State, me: Actor) -> State:
-        stream = state.world.stream(me.rank, self.stream)
+        stream = stream_of(state, me, self.stream)
         if is_full(state, stream):
             return hold_records(state, me)
-        work = RunKernel(MEMSET, 0, (), self.writes)
+        missing = has_no_block(state, me.rank, self.writes)
+        if missing is not None:
+            return release_records(state, me).fail(me, missing)
+        work = RunKernel(MEMSET, 0, (), in_blocks(state, me.rank, self.writes))
         return release_records(submit(state, me, stream, work), me).advance(me)
 
 
@@ -192,6 +208,35 @@ class Load(HostStep):
         return _load(state, me, self.module)
 
 
+def launch_guard(state: State, me: Actor, call: Kept) -> Wait | None:
+    """What a launch waits for: the context lock, its module, room in its stream."""
+    return (
+        context_lock(state, me)
+        or pending(state, me, "loads the module of its first launch")
+        or (
+            None
+            if _must_load(state, me, call.kernel)
+            else room(state, me, state.world.streams[call.stream])
+        )
+    )
+
+
+def launch_step(state: State, me: Actor, call: Kept) -> tuple[State, bool]:
+    """One step of a launch, and whether it was the one that submits; the thread stays there."""
+    kernel = state.world.kernels[call.kernel]
+    if _must_load(state, me, call.kernel):
+        return _load(state, me, kernel.module or ""), False
+    stream = state.world.streams[call.stream]
+    if is_full(state, stream):
+        return hold_records(state, me), False
+    problem = _refused(state, me, kernel, stream)
+    if problem is not None:
+        return release_records(state, me).fail(me, Failure("misuse", problem)), False
+    state, number = _numbered(state, me.rank, call.kernel)
+    work = RunKernel(call.kernel, number, call.reads, call.writes, call.moves)
+    return release_records(submit(state, me, stream, work), me), True
+
+
 def loaded(module: str) -> str:
     """Where memory says whether a module is loaded."""
     return f"(module {module})"
@@ -220,9 +265,8 @@ def take_context(state: State, me: Actor, holder: int) -> State:
     return state.with_device(me.rank, device._replace(context=holder))
 
 
-def room(state: State, me: Actor, stream_name: str) -> Wait | None:
+def room(state: State, me: Actor, stream: Actor) -> Wait | None:
     """Wait for room in a stream; the first step of that wait, taking the lock, needs none."""
-    stream = state.world.stream(me.rank, stream_name)
     if not is_full(state, stream):
         return None
     if state.devices[me.rank].recording == me.slot:
@@ -268,10 +312,23 @@ def _returns_at_once(machine: Machine) -> bool:
 def _load(state: State, me: Actor, module: str) -> State:
     """First step: take the lock and capture the device.  Second, once that is done: loaded."""
     if not isinstance(state.thread(me).local, Pending):
-        everything = state.world.cuda_streams_of(me.rank)
-        return capture(take_context(state, me, me.slot), me, everything)
+        return capture(take_context(state, me, me.slot), me, streams_here(state, me))
     state = state.write(me.rank, loaded(module), True)
     return take_context(state, me, NOBODY).stay(me, None)
+
+
+def _refused(state: State, me: Actor, kernel: Kernel, stream: Actor) -> str | None:
+    """The error that the call raises.  NCCL selects the device of its communicator itself (N43)."""
+    device, mine = state.world.stream_specs[stream.slot].device, current_of(state, me).device
+    if device != mine and not _is_of_nccl(kernel):
+        return f"{kernel.name}: {stream} is on device {device}, the thread on device {mine}"
+    if not _can_ever_fit(state.world.machine, kernel):
+        return f"{kernel.name}: a grid of {kernel.ctas} can't be resident"
+    return None
+
+
+def _is_of_nccl(kernel: Kernel) -> bool:
+    return kernel.meets is not None and kernel.meets.grain == "channel"
 
 
 def _can_ever_fit(machine: Machine, kernel: Kernel) -> bool:

@@ -86,7 +86,7 @@ def submit(state: State, me: Actor, stream: Actor, work: StreamOperation) -> Sta
     world = state.world
     kind = world.stream_specs[stream.slot].kind
     others = {"legacy": "blocking", "blocking": "legacy"}
-    for other in world.streams_of(stream.rank):
+    for other in world.streams_on(stream.rank, world.stream_specs[stream.slot].device):
         if kind == "nonblocking" or world.stream_specs[other.slot].kind != others[kind]:
             continue
         mark = state.mark(other)

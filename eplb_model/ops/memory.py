@@ -13,6 +13,7 @@ from typing import ClassVar
 from eplb_model.ops.launch import context_lock, take_context
 from eplb_model.ops.marks import capture, pending
 from eplb_model.ops.registry import HostStep, operation
+from eplb_model.ops.thread_state import streams_here
 from eplb_model.outcome import Actor, Wait
 from eplb_model.state import NOBODY, Pending, State
 
@@ -41,8 +42,7 @@ class _Frees(HostStep):
     def effect(self, state: State, me: Actor) -> State:
         if isinstance(state.thread(me).local, Pending):
             return take_context(state, me, NOBODY).advance(me)
-        everything = state.world.cuda_streams_of(me.rank)
-        return capture(take_context(state, me, me.slot), me, everything)
+        return capture(take_context(state, me, me.slot), me, streams_here(state, me))
 
 
 @operation

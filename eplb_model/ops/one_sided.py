@@ -23,6 +23,7 @@ from eplb_model.ops.registry import (
     operation,
     stream_operation,
 )
+from eplb_model.ops.tensors import Buffer, has_no_block, in_blocks
 from eplb_model.outcome import Actor, Wait
 from eplb_model.state import Failure, State
 
@@ -37,12 +38,12 @@ class RemoteRead(StreamStep):
 
     kind: ClassVar[str] = "remote_read"
     peer: int
-    source: str
-    target: str
+    source: Buffer  # of the peer
+    target: Buffer
     moves: Moves = ()
 
     @property
-    def writes(self) -> tuple[str, ...]:
+    def writes(self) -> tuple[Buffer, ...]:
         """The buffers of this rank that it writes; it reads none of this rank."""
         return (self.target,)
 
@@ -84,7 +85,13 @@ class Read(HostStep):
     def effect(self, state: State, me: Actor) -> State:
         if self.peer not in range(len(state.world.ranks)):
             return state.fail(me, Failure("misuse", f"a read of rank {self.peer}, which is none"))
-        work = RemoteRead(self.peer, self.source, self.target, self.moves)
+        missing = has_no_block(state, me.rank, (self.target,))
+        missing = missing or has_no_block(state, self.peer, (self.source,))
+        if missing is not None:
+            return state.fail(me, missing)
+        (source,) = in_blocks(state, self.peer, (self.source,))
+        (target,) = in_blocks(state, me.rank, (self.target,))
+        work = RemoteRead(self.peer, source, target, self.moves)
         engine = state.world.stream(me.rank, self.engine)
         return state.enqueue(engine, me, work).advance(me)
 

@@ -4,7 +4,8 @@ Rules (specs/semantics.md#isend):
 - For each ordered pair of ranks of a group, the n-th send meets the n-th receive, whoever comes
   first; nothing on the wire says what they carry.
 - A request is complete once it has met its counterpart; the value is then in the receiver's
-  variable.  What nobody meets stays posted, also after its thread has died or gone on.
+  variable.  What nobody meets stays posted, also after its thread has died or gone on; a wait
+  whose time limit expires takes back what is open.
 - A peer is a rank of the group.  With `peer_is` "global" the number is read as a global rank, the
   mistake that some libraries invite: an error if it is not a member, else the wrong peer.
 """
@@ -17,6 +18,7 @@ from typing import ClassVar, Literal
 from eplb_model.ops.expression import Expression
 from eplb_model.ops.kernel import too_late, who_may
 from eplb_model.ops.registry import GroupName, HostStep, NewVariable, operation
+from eplb_model.ops.time_limits import expired, is_hopeless
 from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import Failure, Request, State
 from eplb_model.world import Offer
@@ -94,8 +96,13 @@ class WaitRequests(HostStep):
     """
 
     kind: ClassVar[str] = "wait_requests"
+    timeout: bool = False
 
     def guard(self, state: State, me: Actor) -> Wait | None:
+        wait = self._wait(state, me)
+        return None if wait is not None and self.timeout and is_hopeless(wait) else wait
+
+    def _wait(self, state: State, me: Actor) -> Wait | None:
         mine = [request for request in state.mail if request.thread == me.slot]
         if not mine:
             return None
@@ -109,7 +116,10 @@ class WaitRequests(HostStep):
         return Wait(explain)
 
     def effect(self, state: State, me: Actor) -> State:
-        return state.advance(me)
+        others = tuple(request for request in state.mail if request.thread != me.slot)
+        if len(others) == len(state.mail):
+            return state.advance(me)
+        return expired(state._replace(mail=others), me, "wait_requests")
 
 
 def _peer(state: State, me: Actor, group: str, peer: int, peer_is: PeerIs) -> int | Failure:

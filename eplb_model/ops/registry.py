@@ -7,8 +7,10 @@ specs/semantics.md all read `OPERATIONS` and the roles; nothing else has to know
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 from eplb_model.world import Offer, StreamOperation
 
@@ -30,9 +32,11 @@ EventName = Annotated[str, Role("event")]
 NewEvent = Annotated[str, Role("event", declares=True)]
 CpuGpuEventName = Annotated[str, Role("cpu_gpu_event", declares=True)]
 FlagName = Annotated[str, Role("flag", declares=True)]
-VariableName = Annotated[str, Role("variable")]
+VariableName = Annotated[str, Role("variable")]  # written too: what is only read is an expression
 NewVariable = Annotated[str, Role("variable", declares=True)]
 LockName = Annotated[str, Role("lock", declares=True)]
+TensorName = Annotated[str, Role("tensor")]
+NewTensor = Annotated[str, Role("tensor", declares=True)]
 ThreadName = Annotated[str, Role("thread")]
 GroupName = Annotated[str, Role("group")]
 ModuleName = Annotated[str, Role("module")]
@@ -63,6 +67,28 @@ def _register(cls: T, table: dict[str, type]) -> T:
     return cls
 
 
+@cache
+def roles_of(cls: type) -> Mapping[str, tuple[Role, ...]]:
+    """The roles of an operation's fields, read from its annotations."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {
+        name: tuple(m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Role))
+        for name, hint in hints.items()
+    }
+
+
+def variables_named_by(op: HostStep | StreamStep) -> frozenset[str]:
+    """The variables and flags that fields of an operation name outside expressions."""
+    found: set[str] = set()
+    cls: type = type(op)
+    roles = roles_of(cls)
+    for each in fields(op):  # type: ignore[arg-type]  # every operation is a dataclass
+        if any(role.name in ("variable", "flag") for role in roles[each.name]):
+            value = getattr(op, each.name)
+            found.update(value if isinstance(value, tuple) else (value,))
+    return frozenset(found)
+
+
 class HostStep:
     """What most host operations share: nothing to offer, no access to buffers."""
 
@@ -73,6 +99,10 @@ class HostStep:
     def offers(self) -> tuple[Offer, ...]:
         """What this may bring about for others; read only when a wait is explained."""
         return ()
+
+    def written_variables(self) -> frozenset[str]:
+        """The variables and flags that a step may change; too many are safe, too few are not."""
+        return variables_named_by(self)
 
 
 class StreamStep:
@@ -89,6 +119,14 @@ class StreamStep:
     @property
     def holds_queue(self) -> bool:
         return False
+
+    def written_variables(self) -> frozenset[str]:
+        """The variables and flags that its end, or a part of its end, may change.
+
+        What a kernel hands over to peers is not among them: settling asks for that by itself.
+        """
+        moved = (each.target for each in getattr(self, "moves", ()))
+        return variables_named_by(self).union(moved)
 
     def passed(self, stream: int) -> StreamOperation:
         raise AssertionError(f"[model bug] {self.kind} waits for no mark")

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from eplb_model.ops.marks import capture, pending
 from eplb_model.ops.registry import HostStep, KnownStream, NewVariable, operation
+from eplb_model.ops.thread_state import stream_of, streams_here
 from eplb_model.outcome import Actor, Wait
 from eplb_model.state import Pending, State
 
@@ -29,18 +30,18 @@ class StreamSynchronize(HostStep):
     gil: bool = False
 
     def guard(self, state: State, me: Actor) -> Wait | None:
-        return pending(state, me, f"synchronises with {me.rank}.{self.stream}")
+        return pending(state, me, f"synchronises with {stream_of(state, me, self.stream)}")
 
     def effect(self, state: State, me: Actor) -> State:
         if isinstance(state.thread(me).local, Pending):
             return state.advance(me)
-        return capture(state, me, (state.world.stream(me.rank, self.stream),))
+        return capture(state, me, (stream_of(state, me, self.stream),))
 
 
 @operation
 @dataclass(frozen=True, slots=True)
 class DeviceSynchronize(HostStep):
-    """Host: wait until every stream of the device has done what it holds now.
+    """Host: wait until every stream of the current device has done what it holds now.
 
     specs/semantics.md#device-synchronize
     """
@@ -54,7 +55,7 @@ class DeviceSynchronize(HostStep):
     def effect(self, state: State, me: Actor) -> State:
         if isinstance(state.thread(me).local, Pending):
             return state.advance(me)
-        return capture(state, me, state.world.cuda_streams_of(me.rank))
+        return capture(state, me, streams_here(state, me))
 
 
 @operation
@@ -73,5 +74,5 @@ class StreamQuery(HostStep):
         return None
 
     def effect(self, state: State, me: Actor) -> State:
-        empty = state.head(state.world.stream(me.rank, self.stream)) is None
+        empty = state.head(stream_of(state, me, self.stream)) is None
         return state.write(me.rank, self.into, empty).advance(me)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
-from eplb_model.ops.events import put_await, put_record
+from eplb_model.ops.events import is_forbidden, put_await, put_record, unrecorded
 from eplb_model.ops.flags import waits_for_flag
 from eplb_model.ops.launch import record_lock
 from eplb_model.ops.registry import CpuGpuEventName, HostStep, StreamName, operation
@@ -132,6 +132,8 @@ class CpuGpuEventWait(HostStep):
                 local = state.thread(me).local
                 assert isinstance(local, Holding)
                 mark = value.mark(local.number)
+                if is_forbidden(state, mark):
+                    return _keep(state.fail(me, unrecorded(self.event)), me.rank, self.event, value)
                 state = state.stay(me, Holding("a4", self.event, -1))
                 state = _keep(state, me.rank, self.event, value)
                 return put_await(state, me, self.stream, self.event, mark)

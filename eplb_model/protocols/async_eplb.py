@@ -1,34 +1,40 @@
-"""Async EPLB: one rearrangement, a main thread and a worker per rank, as programs.
+"""Async EPLB: some rearrangements, a main thread and a worker per rank, as programs.
 
 Rules:
 - Version, communicator and faults are parameters of one text, split by thread, not by version.
-- The plan is the real one, computed from the old and the new map; see `communicators/plan.py`.
-- Ranks may be made to compute different plans, as they do when one reads a load that is not ready.
 - Every rank asserts at the end that its rows are what the new map says.
+- What a version refuses, or does not know, is an error unless it is asked for `unchecked`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from eplb_model.communicators.local_moves import committed
-from eplb_model.communicators.names import held, tag
-from eplb_model.communicators.plan import Plan, joined, plan, plans_of
+from eplb_model.communicators.names import BUFFER, staged
 from eplb_model.communicators.registry import lowered
-from eplb_model.ops.expression import Condition, Value, Variable
 from eplb_model.ops.moves import Move
-from eplb_model.ops.synchronize import StreamSynchronize
-from eplb_model.ops.variables import Assert
-from eplb_model.protocols.main_thread import main_thread
-from eplb_model.protocols.settings import Settings
+from eplb_model.protocols.ancestor_worker import ancestor_worker
+from eplb_model.protocols.forward import kernels
+from eplb_model.protocols.main_thread import initial, main_thread
+from eplb_model.protocols.rearrangement import (
+    NCCL,
+    ROWS,
+    arrived,
+    check_available,
+    maps,
+    planned,
+    renamed,
+    tags,
+)
+from eplb_model.protocols.settings import Publication, Settings, chosen, of_model, place
 from eplb_model.protocols.worker_thread import worker_thread
-from eplb_model.scenario import RankPlan, ThreadPlan
+from eplb_model.scenario import RankPlan, Statement, ThreadPlan
 from eplb_model.world import Stream
 
-REFUSED = {"0.33": ("torch_nccl", "pynccl")}  # vllm#44978
-ABSENT = {"0.20": ("nixl_zero_copy", "torch_xccl"), "0.33": ("nixl_staged",)}
-ROWS = 2  # of a rank
+REFUSED = {"0.33": NCCL}  # vllm#44978
 
 
 def async_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
@@ -37,87 +43,98 @@ def async_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
     Raises
     ------
     ValueError
-        For a communicator that the version refuses.
+        For a communicator that the version refuses or has not, and for settings that contradict
+        each other.
     """
+    check(values)
     settings = _settings(values)
-    old, new = maps(values["moved"], settings.ranks)
-    streams = tuple(map(Stream, ("compute", "side", "internal", "unordered")))
-    plans = []
-    for rank in range(settings.ranks):
-        rows = range(ROWS * rank, ROWS * rank + ROWS)
-        places = [(layer, row) for layer in range(settings.layers) for row in range(ROWS)]
-        before = {held(layer, row): tag(layer, old[rows[row]]) for layer, row in places}
-        after = tuple(
-            Assert(Condition(Variable(held(layer, row)), "==", Value(tag(layer, new[rows[row]]))))
-            for layer, row in places
-        )
-        main = main_thread(settings, rank, (StreamSynchronize("compute"), *after))
-        threads = (ThreadPlan("main", main), ThreadPlan("worker", worker_thread(settings, rank)))
-        state = {"pending": None, "rebalanced": 0, **before}
-        plans.append(RankPlan(threads, streams, state))
-    return tuple(plans)
+    return tuple(_rank_plan(values, settings, rank) for rank in range(settings.ranks))
 
 
-def maps(moved: str, ranks: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The old and the new map of a layer, for a rearrangement of some kind.
-
-    >>> maps("swap", 2)
-    ((0, 1, 2, 3), (0, 3, 2, 1))
-    """
-    old = tuple(range(ROWS * ranks))
-    last = [ROWS * rank + ROWS - 1 for rank in range(ranks)]
-    new = list(old)
-    for rank, row in enumerate(last):
-        match moved:
-            case "swap":  # every rank gets the last expert of the next one
-                new[row] = last[(rank + 1) % ranks]
-            case "spread":  # expert 0 is popular and gets a copy everywhere
-                new[row] = 0
-            case "local":  # experts change places within their rank
-                new[row - 1], new[row] = old[row], old[row - 1]
-            case _:
-                raise ValueError(f"moved: got {moved!r}; expected swap, spread or local")
-    return old, tuple(new)
+def _rank_plan(values: Mapping[str, Any], settings: Settings, rank: int) -> RankPlan:
+    every = maps(values["moved"], settings.ranks, settings.cycles)
+    layers = settings.models * settings.layers
+    after = arrived(rank, layers, every[-1]) if settings.ends_as_planned else ()
+    work = ancestor_worker if settings.locks else worker_thread
+    threads = (
+        ThreadPlan("main", main_thread(settings, rank, after)),
+        ThreadPlan("worker", work(settings, rank)),
+    )
+    state = {**initial(settings), **tags(rank, layers, every[0])}
+    return RankPlan(threads, tuple(map(Stream, _streams(settings))), state)
 
 
-def _settings(values: Mapping[str, Any]) -> Settings:
+def _streams(settings: Settings) -> Iterator[str]:
+    yield from ("compute", "side", "internal")
+    if settings.sums_load or settings.statistics:
+        yield "ep"
+    yield "thread" if settings.locks else "unordered"
+
+
+def check(values: Mapping[str, Any]) -> None:
+    """Raise for what a version refuses or has not, unless it is asked for `unchecked`."""
     version, communicator = values["version"], values["communicator"]
-    if communicator in REFUSED.get(version, ()) and not values["unchecked"]:
+    if values.get("unchecked", False):
+        return
+    if communicator in REFUSED.get(version, ()):
         raise ValueError(
             f"version {version} refuses async EPLB with communicator {communicator} "
             "(vllm#44978); set unchecked=true to see why"
         )
-    if communicator in ABSENT[version] and not values["unchecked"]:
-        raise ValueError(
-            f"version {version} has no communicator {communicator}; "
-            "set unchecked=true to have it all the same"
-        )
-    planned = _plan(values)
-    old, _ = maps(values["moved"], values["ranks"])
+    check_available(version, communicator)
 
-    def commit(rank: int, layer: int) -> tuple[Move, ...]:
-        return committed(planned.shares[rank], layer)
 
-    return Settings(
-        version=version,
-        ranks=values["ranks"],
-        layers=values["layers"],
-        transfer=lowered(communicator, planned, old),
+def _settings(values: Mapping[str, Any]) -> Settings:
+    ranks, layers = values["ranks"], values["layers"]
+    optional = chosen(values)
+    every = maps(values["moved"], ranks, optional.get("cycles", 1))
+    plans = [
+        planned(old, new, ranks, values.get("diverges", False)) for old, new in pairwise(every)
+    ]
+    transfers = [
+        lowered(values["communicator"], each, old) for each, old in zip(plans, every, strict=False)
+    ]
+
+    def transfer(rank: int, publication: Publication) -> Iterator[Statement]:
+        number = place(settings, publication.model, publication.layer)
+        statements = transfers[publication.cycle](rank, number)
+        return renamed(statements, _names(publication.model))
+
+    def commit(rank: int, publication: Publication) -> tuple[Move, ...]:
+        share = plans[publication.cycle].shares[rank]
+        number = place(settings, publication.model, publication.layer)
+        return tuple(renamed(committed(share, number), _names(publication.model)))
+
+    settings = Settings(
+        version=values["version"],
+        ranks=ranks,
+        layers=layers,
+        transfer=transfer,
         commit=commit,
-        commit_blocks=values["commit_blocks"],
-        record_first=values["record_first"],
-        synchronises=values["synchronises"],
-        waits_consumed=values["waits_consumed"],
-        dies=values["dies"],
-        raises=values["raises"],
+        **optional,
     )
+    kernels(settings.all2all, settings.hook)
+    _consistent(settings)
+    return settings
 
 
-def _plan(values: Mapping[str, Any]) -> Plan:
-    """What every rank does; with `diverges` the last rank saw another load and moves nothing."""
-    ranks: int = values["ranks"]
-    old, new = maps(values["moved"], ranks)
-    if not values["diverges"]:
-        return plan(old, new, ranks)
-    views = {rank: (old, old if rank == ranks - 1 else new) for rank in range(ranks)}
-    return joined(plans_of(views))
+def _names(model: int) -> dict[str, str]:
+    """How the buffer of a model, and the tags of its rows, are called."""
+    return {name: of_model(name, model) for name in (BUFFER, *map(staged, range(ROWS)))}
+
+
+def _consistent(settings: Settings) -> None:
+    """Raise for settings that contradict each other."""
+    faults = {
+        "interval": settings.interval < max(1, settings.steps),
+        "reports_death": settings.locks and settings.reports_death,
+        "drain": settings.drain is not None and (settings.locks or settings.steps > 0),
+    }
+    reasons = {
+        "interval": f"got {settings.interval}; expected at least 1 and steps={settings.steps}",
+        "reports_death": f"version {settings.version} has none",
+        "drain": "expected a version with two-thread events, and steps=0",
+    }
+    for name, wrong in faults.items():
+        if wrong:
+            raise ValueError(f"{name}: {reasons[name]}")

@@ -46,6 +46,10 @@ def report_summary(report: Report) -> dict[str, Any]:
         ],
         "circle": [str(actor) for actor in (finding.circle if finding else ())],
         "kernels": dict(report.kernels),
+        "claims": [
+            {"kind": each.kind, "sentence": each.sentence, "outcome": each.outcome}
+            for each in report.claims
+        ],
         "strategy": report.strategy,
         "reduction": report.reduction,
         "bounds": dict(report.bounds),

@@ -7,10 +7,10 @@ machine that prints it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from eplb_model.outcome import Actor, Finding, Report, Waiting
+from eplb_model.outcome import Actor, Claimed, Finding, Report, Waiting
 
 WIDTH = 100
 
@@ -34,8 +34,10 @@ def report_text(report: Report, replay: str | None = None) -> str:
         blocks.append(f"Kernels:\n{_kernels_text(report.kernels)}")
     if report.finding is not None:
         blocks += _finding_blocks(report.finding)
-        if replay is not None:
+        if replay is not None and report.finding.schedule:
             blocks.append(f"Replay:\n  {replay}")
+    if report.claims:
+        blocks.append("Claims:\n" + "\n".join(_claim_lines(report.claims)))
     if report.assumptions:
         blocks.append("Rests on:\n" + "\n".join(f"  {each}" for each in report.assumptions))
     return "\n\n".join(blocks)
@@ -105,7 +107,7 @@ def _kernels_text(kernels: Mapping[str, str]) -> str:
 def _finding_blocks(finding: Finding) -> list[str]:
     blocks = []
     if finding.verdict not in ("deadlock", "stall"):
-        blocks.append(f"What goes wrong:\n  {finding.message}")
+        blocks.append(f"What goes wrong:\n{_wrapped(finding.message)}")
     if finding.steps:
         count = "one step" if len(finding.steps) == 1 else f"{len(finding.steps)} steps"
         blocks.append(f"How to get there ({count}):\n{steps_text(finding)}")
@@ -115,13 +117,26 @@ def _finding_blocks(finding: Finding) -> list[str]:
         blocks.append(f"What orders them with the rest, and what is missing:\n{lines}")
     if finding.verdict == "stall":
         loop = textwrap.fill(circle_text(a.actor for a in finding.loop), WIDTH - 2)
-        blocks.append(f"{finding.message}.\nWhat goes on:\n{textwrap.indent(loop, '  ')}")
+        said = textwrap.fill(f"{finding.message}.", WIDTH)
+        blocks.append(f"{said}\nWhat goes on:\n{textwrap.indent(loop, '  ')}")
     if finding.waiting:
         title = "Nobody can move:" if finding.verdict == "deadlock" else "Who waits for ever:"
         blocks.append(f"{title}\n{waiting_text(finding.waiting)}")
     if finding.circle:
         blocks.append(f"The circle:\n  {circle_text(finding.circle)}")
     return blocks
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def _claim_lines(claims: Iterable[Claimed]) -> Iterator[str]:
+    for each in claims:
+        lead = f"  {each.outcome:<11}  "
+        yield from textwrap.wrap(
+            each.sentence, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead)
+        )
 
 
 def _waiting_lines(each: Waiting) -> list[str]:

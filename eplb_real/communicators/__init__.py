@@ -1,0 +1,1 @@
+"""Communicators: one file per way in which expert weights travel between ranks."""

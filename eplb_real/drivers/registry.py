@@ -1,0 +1,17 @@
+"""Every driver by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eplb_real.drivers.base import Driver
+from eplb_real.drivers.gloo import GLOO
+from eplb_real.drivers.threads import THREADS
+
+DRIVERS: Mapping[str, Driver] = {driver.name: driver for driver in (THREADS, GLOO)}
+
+# Names that are known, and why there is nothing behind them here.
+ABSENT: Mapping[str, str] = {
+    "cuda": "not part of this version",
+    "vllm": "not part of this version",
+}

@@ -1,0 +1,194 @@
+"""The rank processes of a run on GPUs: started, commanded, listened to with a deadline, ended.
+
+Rules:
+- Every process leads a session of its own and ends with its parent; none is left behind.
+- An answer that does not come in time is a fact about the call, not an error: `Late`.
+- Before the processes are ended the abort word is set, so that no kernel of ours stays resident.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from eplb_real.gpu.page import Page, new_page
+
+READY_WITHIN = 120.0  # seconds: imports, contexts, the first communicator
+PR_SET_PDEATHSIG = 1
+QUIET_NCCL = {  # multicast stays off (R12); a hung exchange is ours to end, not the watchdog's
+    "NCCL_NVLS_ENABLE": "0",
+    "TORCH_SYMM_MEM_DISABLE_MULTICAST": "1",
+    "NVSHMEM_DISABLE_NVLS": "1",
+    "TORCH_NCCL_ASYNC_ERROR_HANDLING": "0",
+    "TORCH_NCCL_ENABLE_MONITORING": "0",
+    "CUDA_MODULE_LOADING": "EAGER",
+}
+
+
+class Late(Exception):
+    """A call had not returned when its deadline came."""
+
+
+class RankError(RuntimeError):
+    """A rank could not do what it was told, or has ended."""
+
+
+class Process:
+    """One rank process, and the answers that it still owes."""
+
+    def __init__(self, rank: int, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.rank = rank
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "eplb_real.gpu.rank", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            env={**os.environ, **QUIET_NCCL, **environment},
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._process.stdout, selectors.EVENT_READ)
+        self._text = b""
+        self.owed = 0
+
+    @property
+    def pid(self) -> int:
+        """The process, and the session and group that it leads."""
+        return self._process.pid
+
+    def tell(self, do: str, **arguments: Any) -> None:
+        """Give a command without waiting for its answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write((json.dumps({"do": do, **arguments}) + "\n").encode())
+        self._process.stdin.flush()
+        self.owed += 1
+
+    def answer(self, within: float) -> dict[str, Any]:
+        """The next answer; `Late` if it does not come in time, `RankError` if it says so."""
+        document = self._line(within)
+        if "ready" not in document:
+            self.owed -= 1
+        if not document.get("ok", True):
+            raise RankError(f"rank {self.rank}: {document['error']}")
+        return document
+
+    def ask(self, do: str, within: float = 30.0, **arguments: Any) -> Any:
+        """Give a command and wait for its answer."""
+        self.tell(do, **arguments)
+        return self.answer(within).get("value")
+
+    def _line(self, within: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + within
+        while b"\n" not in self._text:
+            if not self._selector.select(max(0.0, deadline - time.monotonic())):
+                raise Late(f"rank {self.rank}: no answer within {within} s")
+            more = os.read(self._process.stdout.fileno(), 65536)
+            if not more:
+                self.errors.seek(0)
+                said = self.errors.read().decode(errors="replace")[-2000:]
+                raise RankError(f"rank {self.rank} has ended ({self._process.poll()}): {said}")
+            self._text += more
+        line, _, self._text = self._text.partition(b"\n")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def end(self, within: float = 5.0) -> None:
+        """Close its input, then end its group."""
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(within)
+        self._selector.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self.errors.close()
+
+
+class Pool:
+    """The ranks of a run, on consecutive GPUs from `first`."""
+
+    def __init__(self, processes: Sequence[Process], page: Page) -> None:
+        self.processes = list(processes)
+        self.page = page
+        self.generation = 0
+        self.about: list[dict[str, Any]] = []
+
+    def __len__(self) -> int:
+        return len(self.processes)
+
+    def __getitem__(self, rank: int) -> Process:
+        return self.processes[rank]
+
+    def all(self, do: str, within: float = 60.0, **arguments: Any) -> list[Any]:
+        """The same command to every rank; they run it side by side."""
+        for process in self.processes:
+            process.tell(do, **arguments)
+        return [process.answer(within).get("value") for process in self.processes]
+
+    def next_generation(self) -> int:
+        """Clear the page and make every rank ready for another meeting; nothing may run."""
+        self.generation += 1
+        self.page.clear()
+        self.all("prepare", generation=self.generation)
+        return self.generation
+
+    def drain(self, within: float = 10.0) -> float:
+        """Call every kernel of ours off and wait until all devices are idle; how long it took."""
+        begun = time.monotonic()
+        self.page.abort = 1
+        for process in self.processes:
+            while process.owed:
+                with suppress(RankError):  # that a call failed was for its caller to see
+                    process.answer(within)
+        self.all("quiet", within)
+        self.page.abort = 0
+        return time.monotonic() - begun
+
+
+@contextmanager
+def pool(
+    ranks: int, first: int = 0, environment: Mapping[str, str] | None = None, nccl: bool = True
+) -> Iterator[Pool]:
+    """Rank processes with one shared page; ended, whatever happens, at the end."""
+    with new_page() as page, tempfile.TemporaryDirectory(prefix="eplb-gpu-") as folder:
+        store = [str(Path(folder) / "store")] if nccl else []
+        processes: list[Process] = []
+        try:
+            for rank in range(ranks):
+                arguments = [str(rank), str(ranks), str(first + rank), str(page.path), *store]
+                processes.append(Process(rank, arguments, environment or {}))
+            running = Pool(processes, page)
+            running.about = [process.answer(READY_WITHIN) for process in processes]
+            yield running
+        finally:
+            page.abort = 1
+            for process in processes:
+                process.end()
+
+
+def end_with_parent() -> None:
+    """Ask the kernel to end this process with the one that started it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        os._exit(1)

@@ -1,0 +1,30 @@
+"""Generated programs on real threads: freely and by its schedule, the model has every run."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given, settings
+
+from eplb_model.check import Search, check
+from eplb_model.strategies import scenarios
+from eplb_real.perform import PERFORMED
+from eplb_real.runner import Wish
+from tests.generated import TINY, machines, often
+
+MOST = 2_000  # states: what the model can be asked in a moment
+
+
+KINDS = sorted(PERFORMED - {"branch"})  # which blocks are made of
+
+
+@pytest.mark.slow
+@given(scenario=machines().flatmap(lambda each: scenarios(TINY, machine=each, kinds=KINDS)))
+@settings(often, max_examples=often.max_examples // 4)
+def test_the_model_has_every_run_of_a_generated_program(threads, scenario):
+    report = check(scenario, Search(max_states=MOST))
+    assume(report.verdict not in ("unknown", "may"))
+    found = threads.scenario(scenario, Wish(runs=1))
+    free = threads.scenario(scenario, Wish(runs=1, schedule=()))
+
+    for each in (*found, *free):
+        assert each.answer == "agrees", (each.expected, each.why)
