@@ -23,6 +23,7 @@ from eplb_model.ops.expression import Condition, Value, Variable
 from eplb_model.ops.groups import GroupBoundary, GroupEnd, GroupStart
 from eplb_model.ops.launch import DEVICE_COPY, MEMSET, loaded
 from eplb_model.ops.marks import Event
+from eplb_model.ops.moves import Move, PeerVariable, peers_read
 from eplb_model.ops.registry import Role, roles_of
 from eplb_model.ops.tensors import Tensor
 from eplb_model.ops.thread_state import Current, NcclGroup
@@ -31,6 +32,7 @@ from eplb_model.ops.two_thread_event import TwoThreadEvent
 from eplb_model.outcome import Verdict, When
 from eplb_model.world import (
     CURRENT,
+    ENGINE,
     HostOperation,
     Kernel,
     Program,
@@ -175,7 +177,8 @@ def link(scenario: Scenario) -> World:
             memory.update(_own_places(program))
         for claim in scenario.claims:
             memory.update({n: None for n in claim.names(number) if n not in memory})
-        ranks.append(Rank(threads, plan.streams, {**memory, **plan.initial}))
+        ranks.append(Rank(threads, (*plan.streams, *_engines(threads)), {**memory, **plan.initial}))
+    ranks = _with_what_peers_read(ranks)
     everyone = tuple(range(len(ranks)))
     groups = {"world": everyone, **scenario.groups}
     fixed = tuple(ranks), groups, scenario.claims, scenario.forbids
@@ -187,6 +190,32 @@ def link(scenario: Scenario) -> World:
 
 # What a program may do by the rules of the machine, and a scenario may call an error.
 FORBIDDEN = (UNRECORDED,)
+
+
+def _engines(threads: Sequence[Program]) -> Iterator[Stream]:
+    """The engines that programs name, in order of first use: they are not declared."""
+    names = [
+        name
+        for program in threads
+        for op in program.code
+        for role, _, name in names_in(op)
+        if role.name == "engine"
+    ]
+    return (Stream(name, kind=ENGINE) for name in dict.fromkeys(names))
+
+
+def _with_what_peers_read(ranks: Sequence[Rank]) -> list[Rank]:
+    """The ranks with a place for every variable that a peer's work reads there."""
+    wanted: list[dict[str, Any]] = [{} for _ in ranks]
+    for rank in ranks:
+        for op in (op for program in rank.threads for op in program.code):
+            for peer in peers_read(getattr(op, "moves", ())):
+                wanted[peer.rank][peer.name] = INITIAL["variable"]
+    return [
+        replace(rank, memory={**more, **rank.memory}) if more.keys() - rank.memory.keys() else rank
+        for rank, more in zip(ranks, wanted, strict=True)
+    ]
+
 
 INITIAL: Mapping[str, Any] = {
     "flag": False,
@@ -206,8 +235,19 @@ def names_in(op: HostOperation) -> Iterator[tuple[Role, str, str]]:
             yield from ((Role("variable"), each.name, name) for name in value.variables)
             continue
         for role in roles_of(type(op)).get(each.name, ()):
+            if role.name == "moves":
+                yield from _names_in_moves(value)
+                continue
             for name in value if isinstance(value, tuple) else (value,):
                 yield role, each.name, name
+
+
+def _names_in_moves(moves: Sequence[Move]) -> Iterator[tuple[Role, str, str]]:
+    """The variables of this rank that moves write, and those that they read."""
+    for each in moves:
+        yield Role("variable", declares=True), "moves", each.target
+        if not isinstance(each.source, PeerVariable):
+            yield from ((Role("variable"), "moves", name) for name in each.source.variables)
 
 
 def _places(op: HostOperation) -> Iterator[tuple[str, Any]]:

@@ -282,6 +282,8 @@ def _summary(operation: type) -> str:
 
 
 def _argument(argument: Argument) -> Schema:
+    if argument.role is not None and argument.role.name == "moves":
+        return _list({"type": "array", "items": _scalar(), "minItems": 2, "maxItems": 2})
     if argument.role is not None:
         return _list(TEXT) if argument.several else NAMED
     if argument.hint == Expression:

@@ -15,10 +15,11 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from eplb_model.formulas import channels_of_grid
-from eplb_model.machine import FOOTPRINTS, MACHINES, Machine
+from eplb_model.drawn import drawn_kernels, drawn_stream
+from eplb_model.machine import MACHINES, Machine
 from eplb_model.ops import OPERATIONS
 from eplb_model.ops.expression import COMPARISONS, Condition, Expression, Value, Variable
+from eplb_model.ops.moves import move, peers_read
 from eplb_model.ops.registry import Role, roles_of
 from eplb_model.outcome import Action
 from eplb_model.scenario import (
@@ -33,7 +34,7 @@ from eplb_model.scenario import (
     names_in,
 )
 from eplb_model.step import enabled, initial, step
-from eplb_model.world import CURRENT, Grain, HostOperation, Kernel, Meets, Stream
+from eplb_model.world import CURRENT, HostOperation, Kernel
 
 Names: TypeAlias = Mapping[str, tuple[str, ...]]  # by role: what a text may use
 
@@ -88,7 +89,7 @@ def scenarios(
     """
     sizes = sizes or Sizes()
     ranks = draw(st.integers(1, sizes.ranks))
-    kernels = _kernels(draw, sizes, ranks)
+    kernels = drawn_kernels(draw, sizes.kernels, sizes.ctas, ranks)
     groups = _groups(draw, ranks)
     same = draw(st.sampled_from((True, True, False)))
     texts = [0] * ranks if same else [draw(st.integers(0, 1)) for _ in range(ranks)]
@@ -96,7 +97,7 @@ def scenarios(
     for text in sorted(set(texts)):
         members = {rank for rank, each in enumerate(texts) if each == text}
         usable = tuple(name for name, group in groups.items() if members <= set(group))
-        names = _names(kernels, ("world", *usable), sizes)
+        names = _names(kernels, ("world", *usable), sizes, range(ranks if same else 0))
         writer = _Writer(draw, names, tuple(kinds or _written_kinds()), forever, sizes)
         plans[text] = writer.plan()
     by_name = {kernel.name: kernel for kernel in kernels}
@@ -127,7 +128,9 @@ def _written_kinds() -> tuple[str, ...]:
     return tuple(kind for kind in (*OFTEN, *OPERATIONS) if kind not in WRITTEN_AS_BLOCKS)
 
 
-def _names(kernels: Sequence[Kernel], groups: tuple[str, ...], sizes: Sizes) -> Names:
+def _names(
+    kernels: Sequence[Kernel], groups: tuple[str, ...], sizes: Sizes, peers: Sequence[int]
+) -> Names:
     """What the roles may name.  Only tensors and buffers share names: memory knows names only."""
     spun_on = tuple(dict.fromkeys(kernel.until for kernel in kernels if kernel.until))
     return {
@@ -143,6 +146,8 @@ def _names(kernels: Sequence[Kernel], groups: tuple[str, ...], sizes: Sizes) -> 
         "lock": ("lock",),
         "tensor": ("weights", "staging"),
         "buffers": ("weights", "staging"),
+        "engine": ("rdma",),
+        "moves": ("x", "y", *(f"{rank}.{name}" for rank in peers for name in "xy")),
     }
 
 
@@ -150,53 +155,7 @@ def _numbered(first: tuple[str, ...], count: int, further: str) -> tuple[str, ..
     return (*first[:count], *(f"{further}{n}" for n in range(len(first), count)))
 
 
-# --- kernels, streams, groups ----------------------------------------------------------------
-
-
-def _kernels(draw: st.DrawFn, sizes: Sizes, ranks: int) -> list[Kernel]:
-    count = draw(st.integers(1, sizes.kernels))
-    return [_kernel(draw, f"kernel{n}", n, sizes, ranks) for n in range(count)]
-
-
-def _kernel(draw: st.DrawFn, name: str, number: int, sizes: Sizes, ranks: int) -> Kernel:
-    cluster = draw(st.sampled_from((1, 1, 2) if sizes.ctas > 1 else (1,)))
-    ctas = cluster * draw(st.integers(1, sizes.ctas // cluster))
-    meets, rounds = _meets(draw, name, number, ctas, ranks)
-    by_channel = meets is not None and meets.grain == "channel"
-    ends: Literal["each", "together"] = draw(st.sampled_from(("together", "each")))
-    return Kernel(
-        name,
-        draw(st.sampled_from(("regular", "cooperative"))),
-        ctas,
-        cluster,
-        FOOTPRINTS[draw(st.sampled_from(("exclusive", "tiny", "nccl")))],
-        meets,
-        "each" if by_channel else ends,
-        draw(st.sampled_from((None, None, "flag0"))),
-        draw(st.sampled_from((None, None, "module0"))),
-        rounds,
-    )
-
-
-def _meets(
-    draw: st.DrawFn, name: str, number: int, ctas: int, ranks: int
-) -> tuple[Meets | None, tuple[tuple[int, ...], ...]]:
-    """Whom a kernel meets: all peers or the next, itself there or the kernel declared before it."""
-    grain: Grain | None = draw(st.sampled_from((None, "first", "grid", "channel", "end")))
-    if grain is None or (ranks == 1 and grain != "grid"):
-        return None, ()
-    offsets = draw(st.sampled_from((tuple(range(1, ranks)), (1,)[: ranks - 1])))
-    if grain == "channel":
-        return Meets(grain, offsets, offsets, name), channels_of_grid(ctas, ranks, offsets)
-    other = f"kernel{number - 1}"
-    partner = draw(st.sampled_from((name, other))) if number else name
-    eager = draw(st.sampled_from((False, False, True)))
-    return Meets(grain, offsets, offsets, partner, eager), ()
-
-
-def _stream(draw: st.DrawFn, name: str) -> Stream:
-    kinds = ("nonblocking", "nonblocking", "blocking", "legacy")
-    return Stream(name, draw(st.sampled_from((0, 0, -1))), draw(st.sampled_from(kinds)))
+# --- groups ---------------------------------------------------------------------------------
 
 
 def _groups(draw: st.DrawFn, ranks: int) -> dict[str, tuple[int, ...]]:
@@ -240,7 +199,7 @@ class _Writer:
                 ThreadPlan(name, tuple(body), not (waits and name == threads[-1]))
                 for name, body in zip(threads, bodies, strict=True)
             ),
-            tuple(_stream(self._draw, name) for name in streams),
+            tuple(drawn_stream(self._draw, name) for name in streams),
             self._draw(st.sampled_from(({}, {"x": 0}))),
         )
 
@@ -297,6 +256,8 @@ class _Writer:
                 for role, _, name in names_in(operation):
                     key = (role.name, name)
                     used[key] = used.get(key, role.name not in _DECLARED_BY) or role.declares
+                for peer in peers_read(getattr(operation, "moves", ())):
+                    used.setdefault(("variable", peer.name), False)
         return [
             self._declaring(role, name) for (role, name), declared in used.items() if not declared
         ]
@@ -362,6 +323,8 @@ def _field(cls: type, field: Field[Any], names: Names) -> st.SearchStrategy[Any]
     """What may stand in a field of an operation, by its role or its type."""
     hint = _hints(cls)[field.name]
     roles = roles_of(cls)[field.name]
+    if roles and roles[0].name == "moves":
+        return _moves(names["moves"]) if names["variable"] else st.just(())
     if roles:
         known = st.sampled_from(_known(roles[0], names))
         if get_origin(get_args(hint)[0]) is tuple:
@@ -379,6 +342,12 @@ def _field(cls: type, field: Field[Any], names: Names) -> st.SearchStrategy[Any]
         f"[model bug] strategies.py can't draw {cls.__name__}.{field.name}: {hint}"
     )
     return st.just(field.default)
+
+
+@cache
+def _moves(sources: tuple[str, ...]) -> st.SearchStrategy[Any]:
+    one = st.builds(move, st.sampled_from(("x", "y")), st.sampled_from((*sources, 1, None)))
+    return st.just(()) | st.lists(one, max_size=2).map(tuple)
 
 
 @cache

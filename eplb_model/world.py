@@ -109,6 +109,7 @@ class Kernel:
 
 
 StreamKind = Literal["nonblocking", "blocking", "legacy"]
+ENGINE: Literal["engine"] = "engine"  # what does one-sided reads: no stream of the GPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,8 @@ class Stream:
 
     name: str
     priority: int = 0
-    kind: StreamKind = "nonblocking"
-    device: int = 0  # which GPU of the process it is on
+    kind: StreamKind | Literal["engine"] = "nonblocking"
+    device: int = 0  # which GPU of the process it is on; an engine is on none
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,22 +188,39 @@ class World:
         return self._threads_by_rank[rank]
 
     def streams_of(self, rank: int) -> tuple[Actor, ...]:
+        """Everything that does work on behalf of threads: the GPU's streams, then engines."""
         return self._streams_by_rank[rank]
 
     def streams_on(self, rank: int, device: int) -> tuple[Actor, ...]:
         """The streams of one GPU of a rank."""
         specs = self.stream_specs
-        return tuple(s for s in self.streams_of(rank) if specs[s.slot].device == device)
+        return tuple(s for s in self.cuda_streams_of(rank) if specs[s.slot].device == device)
 
     def streams_named(self, rank: int, name: str) -> tuple[Actor, ...]:
         """The streams that a name in a program may stand for."""
-        return self.streams_of(rank) if name == CURRENT else (self.stream(rank, name),)
+        return self.cuda_streams_of(rank) if name == CURRENT else (self.stream(rank, name),)
 
     def default_stream(self, rank: int, device: int) -> Actor | None:
         """What a thread's current stream is until it sets one: the legacy one, else the first."""
         streams = self.streams_on(rank, device)
         legacy = (s for s in streams if self.stream_specs[s.slot].kind == "legacy")
         return next(legacy, streams[0] if streams else None)
+
+    @cached_property
+    def engines(self) -> tuple[Actor, ...]:
+        """What does one-sided reads, on all ranks."""
+        return tuple(a for a in self.streams if self.stream_specs[a.slot].kind == ENGINE)
+
+    @cached_property
+    def _cuda_streams_by_rank(self) -> tuple[tuple[Actor, ...], ...]:
+        engines = set(self.engines)
+        return tuple(
+            tuple(a for a in streams if a not in engines) for streams in self._streams_by_rank
+        )
+
+    def cuda_streams_of(self, rank: int) -> tuple[Actor, ...]:
+        """The streams of a GPU, without engines."""
+        return self._cuda_streams_by_rank[rank]
 
     @cached_property
     def programs(self) -> tuple[Program, ...]:
@@ -230,15 +248,21 @@ class World:
 
     @cached_property
     def connections(self) -> tuple[int, ...]:
-        """For each stream, its hardware queue among those of its rank; no GPU shares one (G6)."""
+        """For each stream, its hardware queue among those of its rank (G6).
+
+        No GPU shares one, and no engine; engines come last.
+        """
         mapping: dict[Actor, int] = {}
         for rank in range(len(self.ranks)):
             first = 0
-            for device in sorted({self.stream_specs[s.slot].device for s in self.streams_of(rank)}):
-                streams = self.streams_on(rank, device)
-                for index, stream in enumerate(streams):
+            streams = self.cuda_streams_of(rank)
+            for device in sorted({self.stream_specs[s.slot].device for s in streams}):
+                on_device = self.streams_on(rank, device)
+                for index, stream in enumerate(on_device):
                     mapping[stream] = first + self._connection(index)
-                first += 1 + max(map(self._connection, range(len(streams))))
+                first += 1 + max(map(self._connection, range(len(on_device))))
+            engines = (each for each in self.engines if each.rank == rank)
+            mapping.update({engine: first + n for n, engine in enumerate(engines)})
         return tuple(mapping[stream] for stream in self.streams)
 
     def _connection(self, index: int) -> int:
@@ -285,6 +309,32 @@ class World:
         names = {k.meets.kernel for k in self.kernels.values() if k.meets}
         names |= {k.name for k in self.kernels.values() if k.meets}
         return frozenset(names) | self.awaited
+
+    @cached_property
+    def _takers(self) -> frozenset[str]:
+        """Kernels of which some launch takes variables from a peer."""
+        operations = [op for program in self.programs for op in program.code]
+        return frozenset(
+            kernel
+            for op in operations
+            if (kernel := getattr(op, "kernel", None)) is not None
+            and any(hasattr(move.source, "rank") for move in getattr(op, "moves", ()))
+        )
+
+    def takers_from(self, kernel: str) -> frozenset[str]:
+        """The kernels that take variables from peers and meet this one there."""
+        return self._takers_from[kernel]
+
+    @cached_property
+    def _takers_from(self) -> Mapping[str, frozenset[str]]:
+        return {
+            name: frozenset(
+                taker
+                for taker in self._takers
+                if (meets := self.kernels[taker].meets) is not None and meets.kernel == name
+            )
+            for name in self.kernels
+        }
 
     @cached_property
     def awaited(self) -> frozenset[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from eplb_model.outcome import Actor
 from eplb_model.world import World
 from eplb_real.emulated import EmulatedDevice, Fact, Free, Gated, Meetings, NotAllowed, perform
+from eplb_real.emulated.queues import Moves
 from eplb_real.gates import Gates
 from eplb_real.observe import Observer
 from eplb_real.two_thread import SteppedEvents
@@ -35,6 +36,10 @@ class DeviceCalls:
     def takes(self, op: Any) -> bool:
         """Whether an operation on a flag is one of the device's."""
         return op.kind in FLAG_KINDS and op.flag in self._spun_on
+
+    def moves_with(self, move: Callable[[Moves], None]) -> None:
+        """Say what becomes of the variables that work moves when it ends."""
+        self._device.move = move
 
     def interpreter(self, actor: Actor) -> None:
         """Wait while another thread of the rank blocks with the interpreter lock held (G45).

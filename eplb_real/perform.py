@@ -47,6 +47,7 @@ class Performer:
         self._observer = observer
         self._line = threading.Event()  # nobody finds a thread that is still to be started
         self.rank = Rank(world, rank, self.run)
+        calls.moves_with(self.rank.move)
         self._host = Host(world, self.rank, ties, gates, calls.interpreter)
 
     def start(self) -> None:

@@ -15,6 +15,7 @@ from eplb_model.outcome import Actor
 from eplb_model.scenario import names_in
 from eplb_model.world import World
 from eplb_real.errors import Raised
+from eplb_real.values import Moves, source_of
 
 
 class Thread:
@@ -86,6 +87,12 @@ class Rank:
             self._variables[into] = value
             self._variables[name] = None
             return self._variables[into]  # which is none if it was taken into itself
+
+    def move(self, moves: Moves) -> None:
+        """What the end of work on a stream does, at one instant; nothing comes from peers here."""
+        with self._lock:
+            for each in moves:
+                self._variables[each.target] = source_of(each, self._variables)
 
     def join_all(self) -> None:
         """Wait until no thread runs, those included that others start meanwhile."""

@@ -25,6 +25,7 @@ from eplb_real.drivers.base import Driver, library_modules
 from eplb_real.nursery import Nursery, Spawner
 from eplb_real.perform import PERFORMED
 from eplb_real.run import Order, Pending, RunResult, run
+from eplb_real.values import takes_from_peers
 
 Answer = Literal["agrees", "disagrees", "declined", "inconclusive"]
 
@@ -196,8 +197,11 @@ def lacking(modules: Iterable[str]) -> list[str]:
 
 def _missing(scenario: Scenario, driver: Driver) -> list[str]:
     missing = lacking({*driver.modules, *library_modules(scenario)})
-    kinds = {op.kind for program in scenario.world.programs for op in program.code}
+    operations = [op for program in scenario.world.programs for op in program.code]
+    kinds = {op.kind for op in operations}
+    afar = any(takes_from_peers(getattr(op, "moves", ())) for op in operations)
     return [
+        *(["no driver here moves variables of a peer"] if afar else ()),
         *(f"it needs {name}, which is not installed" for name in missing),
         *(f"no driver here performs {kind}" for kind in sorted(kinds - PERFORMED)),
     ]

@@ -295,4 +295,31 @@ PROGRAMS = [
         [{"repeat": 50_000, "do": [["malloc"]]}],
         "/programs/*.main: 200003 operations; expected at most 100000",
     ),
+    (
+        "*.main/0",
+        ["launch", "moe", "compute", {"moves": [["x"]]}],
+        "/0/3/moves/0: got a list of 1; expected a move",
+    ),
+    (
+        "*.main/0",
+        ["launch", "moe", "compute", {"moves": [["x", [1]]]}],
+        "/0/3/moves/0/1: got a list of 1; expected a variable, one of a peer",
+    ),
+    (
+        "*.main/0",
+        ["launch", "moe", "compute", {"moves": [["x", "m"]]}],
+        "no thread of rank 0 puts variable 'm'; put there: n, x",
+    ),
+    (
+        "*.main/0",
+        ["launch", "moe", "compute", {"moves": [["x", "1.m"]]}],
+        "no thread of rank 1 puts variable 'm'; put there: n, x",
+    ),
+    (
+        "*.main/0",
+        ["launch", "moe", "compute", {"moves": [["x", "7.n"]]}],
+        "/0/3/moves/0/1: '7.n' names rank 7; expected a rank of 0..1",
+    ),
+    ("*.main/0", ["read", 1, "a", "b", "main"], "rank 0 has a thread and an engine 'main'"),
+    ("*.main/0", ["read", 1, "a", "b", "side"], "rank 0 has a stream and an engine 'side'"),
 ]

@@ -11,6 +11,7 @@ from tests import (
     cases_device,
     cases_groups,
     cases_host,
+    cases_one_sided,
     cases_requests,
     cases_streams,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "cases_device",
     "cases_groups",
     "cases_host",
+    "cases_one_sided",
     "cases_requests",
     "cases_streams",
     "failures",

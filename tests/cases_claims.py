@@ -18,7 +18,7 @@ def _is(kind: StatedKind, name: str, value: Any, on: int | None = None) -> State
 
 
 def _votes(*steps: int | None) -> list[Any]:
-    return [rank([op("barrier", "world", Value(step))]) for step in steps]
+    return [rank([op("barrier", "world", agree=Value(step))]) for step in steps]
 
 
 @case("7 states: 1 ok")
@@ -39,7 +39,7 @@ def a_member_that_brings_null_says_nothing_about_the_step() -> Scenario:
 @case("4 states: 1 violation")
 def reduced_values_may_differ_where_their_sizes_may_not() -> Scenario:
     return scenario(
-        *(rank([op("all_reduce", "world", Value(n), "x", "sum", Value(n))]) for n in (2, 3))
+        *(rank([op("all_reduce", "world", Value(n), "x", "sum", agree=Value(n))]) for n in (2, 3))
     )
 
 

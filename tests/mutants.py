@@ -6,7 +6,7 @@ so that the list follows the code.
 
 from __future__ import annotations
 
-from tests import mutants_groups
+from tests import mutants_groups, mutants_one_sided
 from tests.mutant import Mutant
 
 __all__ = ["MUTANTS", "Mutant"]
@@ -702,7 +702,7 @@ MUTANTS = (
     Mutant(
         "a record outlives the drop",
         "ops/allocator.py",
-        "block = Block(state.world.stream(me.rank, self.stream).slot)",
+        "block = Block(stream_of(state, me, self.stream).slot)",
         "block = Block(state.world.stream(me.rank, self.stream).slot, recorded=frozenset({1}))",
         "a2_a_record_counts_for_one_drop",
     ),
@@ -756,6 +756,7 @@ MUTANTS = (
         "a_dropped_tensor_can_not_be_used",
     ),
     *mutants_groups.MUTANTS,
+    *mutants_one_sided.MUTANTS,
     # --- claims, agreements, forbidden waits ---------------------------------------------------
     Mutant(
         "members need not agree",

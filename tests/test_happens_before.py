@@ -30,6 +30,7 @@ from tests import (  # they register EDGES
     edges_device,  # noqa: F401
     edges_groups,  # noqa: F401
     edges_host,  # noqa: F401
+    edges_one_sided,  # noqa: F401
 )
 from tests.edges import ACCESS, EDGES, WRITES, copy, launch, one, op
 from tests.generated import machines
@@ -92,6 +93,10 @@ SHAPES = {
         Sizes(ranks=1, threads=3, statements=6, ctas=1, kernels=1),
         "launch copy access cpu_gpu_event_record cpu_gpu_event_wait set wait_flag",
     ),
+    "reads": (
+        Sizes(ranks=2, statements=5, ctas=1, kernels=1),
+        "read read read wait_reads copy launch access barrier put stream_synchronize test assert",
+    ),
     "everything": (
         Sizes(ranks=2, statements=5, ctas=2),
         "access access access copy copy launch launch " + " ".join(OPERATIONS),
@@ -109,7 +114,7 @@ def sharing(described: Scenario) -> Scenario:
     def statement(each: Any) -> Any:
         names = {field.name for field in fields(each)}
         blocks = names & {"then", "otherwise", "body", "handler"}
-        changes = {
+        changes: dict[str, Any] = {
             name: tuple(map(statement, body))
             for name in sorted(blocks)
             if isinstance(body := getattr(each, name), tuple)
@@ -117,6 +122,8 @@ def sharing(described: Scenario) -> Scenario:
         if "writes" in names:
             reads = "reads" in names and next(numbers) % 3 == 1
             changes["reads" if reads else "writes"] = ("weights",)
+        if "target" in names and "source" in names:
+            changes |= {"source": "weights", "target": "weights"}
         return replace(each, **changes)
 
     def plan(each: RankPlan) -> RankPlan:

@@ -44,12 +44,12 @@ def test_ranks_with_different_plans_stop_their_workers():
 
 
 def test_rows_that_are_not_committed_are_noticed_at_the_end(monkeypatch):
-    monkeypatch.setattr("eplb_model.protocols.async_eplb.committed", lambda share, layer: iter(()))
+    monkeypatch.setattr("eplb_model.protocols.async_eplb.committed", lambda share, layer: ())
     report = _check()
 
     assert report.verdict == "violation"
     assert report.finding is not None
-    assert "assertion failed: held_0_1 == 3" in report.finding.message
+    assert "assertion failed: held_0_1 == expert 3 of layer 0" in report.finding.message
 
 
 def test_version_0_33_refuses_nccl_and_says_how_to_ask_all_the_same():
@@ -67,6 +67,32 @@ def test_the_exchange_through_host_memory_holds(version, moved):
     report = _check(version=version, moved=moved, layers=2)
 
     assert (report.verdict, report.bounds["cut"]) == ("ok", None)
+
+
+def test_a_version_without_a_communicator_says_so():
+    with pytest.raises(VectorError, match=r"version 0\.33 has no communicator nixl_staged"):
+        ASYNC.scenario({"version": "0.33", "communicator": "nixl_staged"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("version", "communicator"), [("0.20", "nixl_staged"), ("0.33", "nixl_zero_copy")]
+)
+@pytest.mark.parametrize("moved", ["swap", "spread", "local"])
+def test_the_exchange_by_one_sided_reads_holds(version, communicator, moved):
+    report = _check(version=version, communicator=communicator, moved=moved, layers=2)
+
+    assert (report.verdict, report.bounds["cut"]) == ("ok", None)
+
+
+@pytest.mark.slow
+def test_the_blocking_commit_is_all_that_keeps_reads_out_of_the_buffer():
+    """W11 orders the worker's stream, and a read is on none."""
+    report = _check(version="0.33", communicator="nixl_zero_copy", commit_blocks=False, layers=2)
+
+    assert report.verdict == "race"
+    assert report.finding is not None
+    assert "the read of rank 1" in report.finding.details[-1]
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ CODE = tuple(sorted((ROOT / "eplb_model").rglob("*.py")))
 DATA = tuple(sorted((ROOT / "eplb_model").rglob("*.json")))
 
 KEPT = "What every scenario keeps"
-RULE_ID = r"[AGNEHVUPO]\d+[a-z]?"
+RULE_ID = r"[AGNEHVUPOX]\d+[a-z]?"
 GPUS = frozenset({"H20", "H100", "H200", "H800"})  # names of boards, not rules
 DIRECTIONS = frozenset({"may miss", "may cry wolf", "may miss, may cry wolf"})
 CONFIDENCES = frozenset({"high", "medium", "low", "-"})
@@ -78,7 +78,7 @@ def kinds(table: dict[str, type]) -> set[str]:
 def quoted_ids(text: str) -> set[str]:
     """Rule ids in a text; a range of one letter names what is between its ends."""
     found = set(re.findall(rf"\b{RULE_ID}\b", text)) - GPUS
-    for letter, first, last in re.findall(r"\b([AGNEHVUPO])(\d+)[a-z]?-\1(\d+)[a-z]?\b", text):
+    for letter, first, last in re.findall(r"\b([AGNEHVUPOX])(\d+)[a-z]?-\1(\d+)[a-z]?\b", text):
         found |= {f"{letter}{number}" for number in range(int(first), int(last) + 1)}
     return found
 

@@ -26,6 +26,7 @@ NEVER_BLOCK = frozenset(
             "irecv",
             "record_stream",
             "isend",
+            "read",
             "release",
             "set",
             "start",
@@ -41,6 +42,7 @@ NEVER_BLOCK = frozenset(
 HELPERS = ("launch", "launch", "free", "memset")
 # What an operation needs to get on, besides these.
 PARTNERS = {
+    "wait_reads": ("read",),
     "wait_flag": ("set",),
     "cpu_gpu_event_wait": ("cpu_gpu_event_record",),
     "group_end": ("group_start", "group_start"),
@@ -49,6 +51,7 @@ PARTNERS = {
 PUT_BY = {
     "await": "stream_wait_event",
     "record": "record_event",
+    "remote_read": "read",
     "run_kernel": "launch",
     "transfer": "copy",
 }

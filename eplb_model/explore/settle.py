@@ -31,6 +31,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from eplb_model.distributor import kernel_of
+from eplb_model.explore.tags import Tags
 from eplb_model.ops.allocator import RecordStream
 from eplb_model.ops.copies import Copy
 from eplb_model.ops.events import EventQuery, EventSynchronize
@@ -38,6 +39,7 @@ from eplb_model.ops.flags import Clear, WaitFlag
 from eplb_model.ops.kernel import RunKernel
 from eplb_model.ops.launch import AwaitComplete, AwaitResident, Launch, Load, Memset
 from eplb_model.ops.memory import EmptyCache, Free, HostFree
+from eplb_model.ops.one_sided import Read, RemoteRead, WaitReads
 from eplb_model.ops.point_to_point import Irecv, WaitRequests
 from eplb_model.ops.synchronize import DeviceSynchronize, StreamQuery, StreamSynchronize
 from eplb_model.ops.tensors import BlockOf, Tensor
@@ -54,7 +56,8 @@ class Settling:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._ranks = [_RankText(world, rank) for rank in range(len(world.ranks))]
+        tags = Tags(world)
+        self._ranks = [_RankText(world, rank, tags) for rank in range(len(world.ranks))]
 
     def __call__(self, state: State, actions: Sequence[Action]) -> Action | None:
         """The first action that may be taken alone."""
@@ -69,8 +72,9 @@ class Settling:
 class _RankText:
     """What the programs of one rank may do, and what follows from it."""
 
-    def __init__(self, world: World, rank: int) -> None:
+    def __init__(self, world: World, rank: int, tags: Tags) -> None:
         self._world = world
+        self._tags = tags
         self._rank = rank
         self._programs = [
             (thread, world.programs[thread.slot]) for thread in world.threads_of(rank)
@@ -105,7 +109,7 @@ class _RankText:
                     self._uses_no_tensor(op) and self._submits_alone(me, stream)
                 )
             case _:
-                return False
+                return isinstance(op, WaitReads) and self._posters[op.engine] <= {me.slot}
 
     def _shows(self, op: HostOperation | StreamOperation) -> bool:
         """Whether a step may change what some claim looks at."""
@@ -113,7 +117,11 @@ class _RankText:
         return bool(claimed) and not claimed.isdisjoint(op.written_variables())
 
     def _uses_only_its_own(self, me: Actor, op: HostOperation) -> bool:
-        return all(self._users[name] == {me.slot} for _, _, name in names_in(op))
+        names = {name for _, _, name in names_in(op)}
+        return all(
+            self._users[name] == {me.slot} and not self._tags.of_streams(self._rank, name)
+            for name in names
+        )
 
     def _uses_no_tensor(self, op: Launch | Copy) -> bool:
         """Whether the call takes no look at what `alloc` and `drop` change."""
@@ -149,6 +157,8 @@ class _RankText:
         if head is None or self._shows(head.work):
             return False
         if self._asked or self._ends_an_access(me.name, head.work):
+            return False
+        if isinstance(head.work, RemoteRead) or not self._tags.private(me, head.work):
             return False
         if isinstance(head.work, RunKernel) and self._may_spin_again(head.work.runs):
             return False
@@ -226,6 +236,16 @@ class _RankText:
         return feeders
 
     @cached_property
+    def _posters(self) -> Mapping[str, set[int]]:
+        """For every engine, the threads that post reads to it."""
+        posters: defaultdict[str, set[int]] = defaultdict(set)
+        for thread, program in self._programs:
+            for op in program.code:
+                if isinstance(op, Read):
+                    posters[op.engine].add(thread.slot)
+        return posters
+
+    @cached_property
     def _writers(self) -> Mapping[str, set[str]]:
         """For every buffer, the streams and threads that write it."""
         return self._buffer_users("writes")
@@ -241,6 +261,10 @@ class _RankText:
             for op in program.code:
                 for buffer in getattr(op, how, ()):
                     users[buffer] |= self._actors_of(op, thread)
+        for program in self._world.programs if how == "reads" else ():
+            for op in program.code:
+                if isinstance(op, Read) and op.peer == self._rank:
+                    users[op.source].add("(an engine of some rank)")
         return users
 
     def _actors_of(self, op: HostOperation, thread: Actor) -> set[str]:
@@ -268,7 +292,8 @@ class _RankText:
     @cached_property
     def _may_block_launches(self) -> bool:
         """Whether a launch could find the context lock taken, its stream full or edges to add."""
-        kinds = {spec.kind for spec in self._world.ranks[self._rank].streams}
+        streams = self._world.cuda_streams_of(self._rank)
+        kinds = {self._world.stream_specs[stream.slot].kind for stream in streams}
         launches = sum(isinstance(op, (Launch, Memset, Copy)) for op in self._ops)
         locks = any(
             isinstance(op, (Free, HostFree, EmptyCache, Load))

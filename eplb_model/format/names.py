@@ -55,13 +55,34 @@ def check_rank(uses: Sequence[Use], known: Known) -> None:
     declared |= {("variable", name) for name in known.initial}
     current = (CURRENT,) if known.streams else ()
     tables = {"thread": known.threads, "stream": (*known.streams, *current)}
-    for use in uses:
+    for use in (each for each in uses if each.rank is None):
         role = use.role.name
         if role in tables and use.name not in tables[role]:
             raise use.node.unknown(role, tables[role], f" on rank {known.rank}")
         if role in INITIAL and (role, use.name) not in declared:
             names = sorted(name for kind, name in declared if kind == role)
             raise use.node.error(_undeclared(use, known.rank, names))
+
+
+def check_peers(uses: Iterable[Use], variables: Sequence[Collection[str]]) -> None:
+    """Raise for a variable of a peer that is none there; `variables` are those of each rank."""
+    for use in (each for each in uses if each.rank is not None):
+        assert use.rank is not None
+        if use.rank >= len(variables):
+            problem = f"{describe(use.node.value)} names rank {use.rank}"
+            raise use.node.error(f"{problem}; expected a rank of 0..{len(variables) - 1}")
+        if use.name not in variables[use.rank]:
+            raise use.node.error(_undeclared(use, use.rank, sorted(variables[use.rank])))
+
+
+def variables_put(uses: Iterable[Use]) -> set[str]:
+    """The variables that the programs of a rank bring to life."""
+    return {use.name for use in uses if use.role.name == "variable" and use.role.declares}
+
+
+def engines_used(uses: Iterable[Use]) -> tuple[str, ...]:
+    """The engines that operations name, in order of first use."""
+    return tuple(dict.fromkeys(use.name for use in uses if use.role.name == "engine"))
 
 
 def streams_used(uses: Iterable[Use]) -> tuple[str, ...]:
@@ -83,7 +104,7 @@ def _undeclared(use: Use, rank: int, names: Collection[str]) -> str:
 
 def _check_memory(uses: Sequence[Use], known: Known) -> None:
     roles = dict.fromkeys(known.flags, "flag")
-    for use in uses:
+    for use in (each for each in uses if each.rank is None):
         role = use.role.name
         if role in INITIAL and roles.setdefault(use.name, role) != role:
             problem = f"{describe(use.name)} is used as {_a(role)} and as {_a(roles[use.name])}"

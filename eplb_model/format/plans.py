@@ -16,7 +16,15 @@ from itertools import chain
 from typing import cast, get_args
 
 from eplb_model.format.document import describe, listing
-from eplb_model.format.names import Known, check_declared, check_rank, streams_used
+from eplb_model.format.names import (
+    Known,
+    check_declared,
+    check_peers,
+    check_rank,
+    engines_used,
+    streams_used,
+    variables_put,
+)
 from eplb_model.format.statements import ProgramText, Use, read_program
 from eplb_model.format.template import NAME, Node
 from eplb_model.scenario import RankPlan, ThreadPlan
@@ -77,11 +85,15 @@ def read_plans(
     )
     by_roles: dict[tuple[str, ...], RankPlan] = {}
     found = []
+    variables: list[set[str]] = []
     for rank in range(ranks):
         mine = tuple(role for role, members in roles.items() if rank in members)
         if mine not in by_roles:
             by_roles[mine] = _plan(plans, rank, mine)
         found.append(by_roles[mine])
+        uses = [use for entry, text in texts.items() if entry.role in mine for use in text.uses]
+        variables.append({*variables_put(uses), *found[-1].initial})
+    check_peers(chain.from_iterable(text.uses for text in texts.values()), variables)
     return tuple(found)
 
 
@@ -204,10 +216,7 @@ def _plan(plans: Plans, rank: int, roles: Sequence[str]) -> RankPlan:
     initial = {name: entry.node for name, entry in _mine(plans.initial, roles, rank).items()}
     uses = [use for entry in programs.values() for use in plans.texts[entry].uses]
     streams = _streams(plans, rank, roles, uses)
-    for name in (stream.name for stream in streams):
-        if name in programs:
-            problem = f"rank {rank} has a thread and a stream {describe(name)}"
-            raise programs[name].node.error(f"{problem}; expected different names")
+    _check_actors(rank, programs, [stream.name for stream in streams], engines_used(uses))
     flags = [kernel.until for kernel in plans.kernels.values() if kernel.until is not None]
     check_rank(uses, Known(rank, list(programs), [s.name for s in streams], initial, flags))
     threads = tuple(
@@ -220,6 +229,22 @@ def _plan(plans: Plans, rank: int, roles: Sequence[str]) -> RankPlan:
     )
     values = {name: node.constant() for name, node in initial.items()}
     return RankPlan(threads, streams, values)
+
+
+def _check_actors(
+    rank: int, programs: Mapping[str, _Entry], streams: Sequence[str], engines: Sequence[str]
+) -> None:
+    """Threads, streams and engines of a rank have different names: schedules are made of them."""
+    for what, names in (("a stream", streams), ("an engine", engines)):
+        for name in names:
+            if name in programs:
+                problem = f"rank {rank} has a thread and {what} {describe(name)}"
+                raise programs[name].node.error(f"{problem}; expected different names")
+    for name in engines:
+        if name in streams:
+            entry = next(iter(programs.values()))
+            problem = f"rank {rank} has a stream and an engine {describe(name)}"
+            raise entry.node.error(f"{problem}; expected different names")
 
 
 def _streams(

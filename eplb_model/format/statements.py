@@ -20,6 +20,7 @@ from eplb_model.format.document import describe, listing
 from eplb_model.format.template import Node
 from eplb_model.ops import OPERATIONS
 from eplb_model.ops.expression import COMPARISONS, Condition, Expression, Value, Variable
+from eplb_model.ops.moves import Move, PeerVariable, move
 from eplb_model.ops.registry import Role
 from eplb_model.ops.threads import Branch
 from eplb_model.scenario import Forever, If, Repeat, Statement, Try
@@ -27,6 +28,7 @@ from eplb_model.world import HostOperation
 
 LONGEST_PROGRAM = 100_000  # operations of one thread, repetitions unrolled
 KINDS = tuple(sorted(set(OPERATIONS) - {Branch.kind}))
+MOVE = 'a move ["variable", "variable of this rank or, like 1.x, of a peer"]'
 BLOCKS: Mapping[str, tuple[str, ...]] = {
     "repeat": ("repeat", "do", "while"),
     "forever": ("forever", "while"),
@@ -83,6 +85,7 @@ class Use:
     name: str
     kind: str
     node: Node
+    rank: int | None = None  # of a peer, where the name is one of its variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,8 @@ class _Reader:
         return operation
 
     def _field(self, argument: Argument, node: Node, kind: str) -> object:
+        if argument.role is not None and argument.role.name == "moves":
+            return tuple(self._move(each, kind) for each in node.elements("a list of moves"))
         if argument.role is not None:
             return self._names(argument, argument.role, node, kind)
         if argument.hint == Expression:
@@ -225,6 +230,24 @@ class _Reader:
         name = node.name()
         self.uses.append(Use(role, name, kind, node))
         return name
+
+    def _move(self, node: Node, kind: str) -> Move:
+        parts = node.elements(MOVE)
+        if len(parts) != 2:
+            raise node.unexpected(MOVE)
+        target = self._name(Role("variable", declares=True), parts[0], kind)
+        value = parts[1].constant()
+        if not isinstance(value, (str, bool, int, type(None))):
+            raise parts[1].unexpected("a variable, one of a peer like '1.x', or a constant")
+        found = move(target, value)
+        match found.source:
+            case Variable():
+                self._name(Role("variable"), parts[1], kind)
+            case PeerVariable(rank, name):
+                self.uses.append(Use(Role("variable"), name, kind, parts[1], rank))
+            case _:
+                pass
+        return found
 
     def condition(self, node: Node, kind: str) -> Condition:
         parts = node.elements('a condition ["left", "==", "right"]')
@@ -326,8 +349,18 @@ def _value(value: object) -> object:
             return {"var": name, "plus": plus}
         case Condition():
             return written_condition(value)
+        case tuple() if value and all(isinstance(each, Move) for each in value):
+            return [_written_move(each) for each in value]
         case _:
             return written_constant(value)
+
+
+def _written_move(each: Move) -> list[object]:
+    if isinstance(each.source, Value):
+        if isinstance(each.source.constant, str):
+            raise ValueError(f"a vector can't hold the move {each}; expected no text as constant")
+        return [each.target, written_constant(each.source.constant)]
+    return [each.target, str(each.source)]
 
 
 def written_condition(condition: Condition) -> list[object]:

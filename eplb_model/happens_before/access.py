@@ -18,6 +18,7 @@ class Access:
     """One use of buffers of a rank, between two points of the schedule."""
 
     actor: Actor
+    rank: int  # whose memory: the actor's own, or that of the peer that a read reads
     op: HostOperation | StreamOperation
     uses: Uses  # none for an access of the host that never came: its tensor got another block
     begins: int  # after this many steps

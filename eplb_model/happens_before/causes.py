@@ -14,8 +14,10 @@ from eplb_model.ops.events import RecordEvent, StreamWaitEvent
 from eplb_model.ops.flags import IsSet, WaitFlag
 from eplb_model.ops.groups import GroupEnd
 from eplb_model.ops.launch import Launch, loaded
+from eplb_model.ops.moves import Move, PeerVariable, peers_read
+from eplb_model.ops.one_sided import Read, RemoteRead
 from eplb_model.ops.registry import Role
-from eplb_model.ops.tensors import tensors_in
+from eplb_model.ops.tensors import Uses, tensors_in
 from eplb_model.ops.thread_state import group_of, stream_of
 from eplb_model.ops.two_thread_event import (
     CpuGpuEventRecord,
@@ -54,7 +56,9 @@ def names_read(before: State, me: Actor) -> Iterator[Name]:
             yield me.rank, loaded(module), ""
     if isinstance(local, Answer):  # it has read its value when it brought it
         return
-    for role, _, name in names_in(op):
+    for role, field, name in names_in(op):
+        if _is_for_the_work(op, field):
+            continue
         if role.name == "module":
             yield me.rank, loaded(name), ""
         elif role.name == "cpu_gpu_event":
@@ -62,6 +66,11 @@ def names_read(before: State, me: Actor) -> Iterator[Name]:
             yield me.rank, name, PART_READ.get(step, "(nothing)")
         elif _is_read(op, role) or (role.name == "buffers" and tensors_in(before, me.rank, [name])):
             yield me.rank, name, ""
+
+
+def _is_for_the_work(op: HostOperation, field: str) -> bool:
+    """Whether the call does not look at what a field names: tags, and the memory of a peer."""
+    return field == "moves" or (isinstance(op, Read) and field == "source")
 
 
 def _launched(before: State, me: Actor, op: HostOperation) -> Iterator[str]:
@@ -86,7 +95,7 @@ def _is_read(op: HostOperation, role: Role) -> bool:
 
 
 def names_changed(before: State, after: State) -> Iterator[Name]:
-    """What a host step changed.  Writing what is there already is no change, and no cause."""
+    """What a step changed.  Writing what is there already is no change, and no cause."""
     for (owner, name), slot in before.world.slots.items():  # a send reaches another rank's memory
         old, new = before.memory[slot], after.memory[slot]
         if isinstance(old, TwoThreadEvent):
@@ -95,6 +104,28 @@ def names_changed(before: State, after: State) -> Iterator[Name]:
                     yield owner, name, part
         elif old is not new:
             yield owner, name, ""
+
+
+def tags_read(before: State, me: Actor) -> Iterator[Name]:
+    """The variables that the end of a stream's work reads: its own moves, and those it hands over.
+
+    A tag is like any variable here: who reads it comes after the work that moved it.
+    """
+    head = before.head(me)
+    work = None if head is None else head.work
+    mine: tuple[Move, ...] = getattr(work, "moves", ())
+    for each in mine:
+        if isinstance(each.source, PeerVariable):
+            yield each.source.rank, each.source.name, ""
+        else:
+            yield from ((me.rank, name, "") for name in each.source.variables)
+    if work is None or work.kernel is None or not before.world.takers_from(work.kernel):
+        return
+    for peer in before.world.streams:
+        theirs = before.head(peer)
+        for source in peers_read(getattr(theirs.work, "moves", ()) if theirs else ()):
+            if source.rank == me.rank:
+                yield source.rank, source.name, ""
 
 
 def targets_of(before: State, me: Actor) -> tuple[Actor, ...]:
@@ -109,6 +140,13 @@ def targets_of(before: State, me: Actor) -> tuple[Actor, ...]:
 def submitted(before: State, stream: Actor, after: State) -> list[StreamOperation]:
     """What a host step put on a stream; no host step takes anything off."""
     return [item.work for item in after.items(stream)[len(before.items(stream)) :]]
+
+
+def used_by(me: Actor, work: StreamOperation) -> Iterator[tuple[int, Uses]]:
+    """What work uses, by the rank whose memory it is; a read uses that of its peer too."""
+    yield me.rank, Uses(getattr(work, "reads", ()), getattr(work, "writes", ()))
+    if isinstance(work, RemoteRead):
+        yield work.peer, Uses(reads=(work.source,))
 
 
 def works_left(state: State, stream: Actor) -> int:
@@ -154,7 +192,7 @@ def blocks_looked_at(before: State, me: Actor, after: State) -> Iterator[tuple[i
     """The blocks that an `alloc` found in its pool, up to the free one that it took, if it did."""
     op, (blocks,) = operation_of(before, me), blocks_of(before, me.rank)
     assert isinstance(op, Alloc), f"[model bug] {op} allocates"
-    pool = before.world.stream(me.rank, op.stream).slot
+    pool = stream_of(before, me, op.stream).slot
     if blocks_of(after, me.rank) == (blocks,):  # an error
         return
     for number, block in enumerate(blocks):

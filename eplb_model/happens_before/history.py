@@ -60,8 +60,10 @@ from eplb_model.happens_before.causes import (
     peers,
     posted,
     submitted,
+    tags_read,
     targets_of,
     threads_started,
+    used_by,
     works_left,
 )
 from eplb_model.ops.allocator import Alloc
@@ -70,6 +72,7 @@ from eplb_model.ops.copies import Copy
 from eplb_model.ops.events import EventQuery, EventSynchronize, Record
 from eplb_model.ops.kernel import RunKernel
 from eplb_model.ops.launch import AwaitComplete, AwaitResident
+from eplb_model.ops.one_sided import WaitReads
 from eplb_model.ops.point_to_point import WaitRequests
 from eplb_model.ops.synchronize import StreamQuery, StreamSynchronize
 from eplb_model.ops.tensors import Uses, in_blocks, tensors_in
@@ -78,7 +81,7 @@ from eplb_model.ops.threads import Join, Start
 from eplb_model.outcome import Actor
 from eplb_model.state import Pending, State
 from eplb_model.trace import Trace
-from eplb_model.world import HostOperation, Kernel, StreamOperation
+from eplb_model.world import Kernel, StreamOperation
 
 Pair: TypeAlias = tuple[str, int, int]  # of a message: group, source, target
 Point: TypeAlias = tuple[int, int]  # a stream, and the number of something submitted to it
@@ -119,7 +122,7 @@ class _History:
         self._clocks = dict.fromkeys(start.world.actors, self._nothing)
         self._steps = 0
         self._starts = dict(self._clocks)
-        self._open: dict[Actor, int] = {}  # the access in progress
+        self._open: dict[Actor, list[int]] = {}  # the accesses in progress
         self._written: dict[Name, Clock] = {}
         self._entries: defaultdict[int, list[_Entry]] = defaultdict(list)  # by stream
         self._works: defaultdict[int, deque[_Entry]] = defaultdict(deque)  # those not ended
@@ -163,7 +166,7 @@ class _History:
         """It begins when its thread stands before it, and anew if its tensors get other blocks."""
         uses = Uses(*(in_blocks(state, me.rank, names) for names in (op.reads, op.writes)))
         if me in self._open:
-            at = self._open[me]
+            (at,) = self._open[me]
             if self.accesses[at].uses == uses:
                 return
             del self._open[me]
@@ -171,7 +174,8 @@ class _History:
         tensors = tensors_in(state, me.rank, (*op.reads, *op.writes))
         given = (self._written.get((me.rank, name, ""), self._nothing) for name in tensors)
         clock = join(self._clocks[me], *given)
-        self._open_access(me, op, uses, me, clock, clock)
+        times = self._steps, None, me, clock, clock, None
+        self._open_access(Access(me, me.rank, op, uses, *times))
 
     def _begin_work(self, state: State, stream: Actor) -> None:
         """The head of a stream begins once it is ready: all that it comes after has ended."""
@@ -184,25 +188,17 @@ class _History:
         number = self._entries[stream.slot].index(each)
         causes = [self._end((stream.slot, number - 1)), *map(self._end, each.after)]
         each.begin = join(each.called, *causes)
-        uses = Uses(getattr(head.work, "reads", ()), getattr(head.work, "writes", ()))
-        self._open_access(stream, head.work, uses, each.by, each.called, each.begin)
+        times = self._steps, None, each.by, each.called, each.begin, None
+        for rank, uses in used_by(stream, head.work):
+            self._open_access(Access(stream, rank, head.work, uses, *times))
 
-    def _open_access(
-        self,
-        me: Actor,
-        op: HostOperation | StreamOperation,
-        uses: Uses,
-        by: Actor,
-        called: Clock,
-        begin: Clock,
-    ) -> None:
-        if uses.reads or uses.writes:
-            self._open[me] = len(self.accesses)
-            self.accesses.append(Access(me, op, uses, self._steps, None, by, called, begin, None))
+    def _open_access(self, access: Access) -> None:
+        if access.uses.reads or access.uses.writes:
+            self._open.setdefault(access.actor, []).append(len(self.accesses))
+            self.accesses.append(access)
 
     def _close_access(self, me: Actor) -> None:
-        if me in self._open:
-            at = self._open.pop(me)
+        for at in self._open.pop(me, ()):
             ended = replace(self.accesses[at], ends=self._steps, end=self._clocks[me])
             self.accesses[at] = ended
 
@@ -253,8 +249,11 @@ class _History:
                 causes.append(self._written.get((me.rank, kernel.until, ""), self._nothing))
             if ends:
                 causes += self._met(kernel, me.rank, each)
+        if ends:
+            causes += [self._written[n] for n in tags_read(before, me) if n in self._written]
         each.end = self._tick(me, causes) if ends else None
         if ends:
+            self._written.update(dict.fromkeys(names_changed(before, after), self._clocks[me]))
             self._works[me.slot].popleft()
             self._close_access(me)
 
@@ -293,6 +292,8 @@ class _History:
                 yield self._starts[self._world.thread(me.rank, thread)]
             case WaitRequests():
                 yield self._answers[me]
+            case WaitReads(engine):
+                yield self._end(self._last(self._world.stream(me.rank, engine)))
             case AwaitResident() | AwaitComplete() as op:
                 yield self._counted(op, before, me)
             case Alloc():

@@ -13,6 +13,7 @@ from eplb_model.happens_before.access import Access, precedes
 from eplb_model.happens_before.history import accesses
 from eplb_model.ops.copies import Transfer
 from eplb_model.ops.launch import DEVICE_COPY, MEMSET
+from eplb_model.ops.one_sided import RemoteRead
 from eplb_model.ops.tensors import conflicts
 from eplb_model.outcome import Actor
 from eplb_model.trace import Trace, narrate
@@ -47,7 +48,9 @@ class Race:
 
     def __str__(self) -> str:
         both = (f"{in_words(each)} on {each.actor}" for each in (self.first, self.second))
-        return f"{' and '.join(both)} both use {self.buffer}; {self.missing}"
+        remote = any(each.actor.rank != each.rank for each in (self.first, self.second))
+        where = f" of rank {self.first.rank}" if remote else ""
+        return f"{' and '.join(both)} both use {self.buffer}{where}; {self.missing}"
 
 
 def races(trace: Trace) -> tuple[Race, ...]:
@@ -65,7 +68,7 @@ def races(trace: Trace) -> tuple[Race, ...]:
             _missing(one, other),
         )
         for one, other in combinations(accesses(trace), 2)
-        if one.actor.rank == other.actor.rank and not one.happens_before(other)
+        if one.rank == other.rank and one.actor != other.actor and not one.happens_before(other)
         for buffer in conflicts(one.uses, other.uses)
     )
 
@@ -77,6 +80,8 @@ def in_words(access: Access) -> str:
         return "the host's access"
     if isinstance(op, Transfer):
         return f"the {op.direction} copy"
+    if isinstance(op, RemoteRead):
+        return f"the read of rank {op.peer}"
     kernel = getattr(op, "kernel", None)
     return SMALL_KERNELS.get(kernel or "", f"kernel {kernel}")
 
@@ -110,6 +115,14 @@ def _knows(access: Access, work: Access) -> bool:
 def _edge(one: Access, other: Access) -> str:
     first, second = in_words(one), in_words(other)
     lacking = f"nothing makes {other.actor} wait for {one.actor}: "
+    if isinstance(one.op, RemoteRead):
+        polled = f"{one.submitter} polling until {first} is done"
+        told = "" if one.submitter == other.submitter else f", and telling {other.submitter},"
+        return f"{lacking}{polled}{told} before {second} would"
+    if isinstance(other.op, RemoteRead) and one.actor.is_stream:
+        synchronised = f"a synchronise of {one.submitter} with {one.actor} after {first}"
+        told = "" if one.submitter == other.submitter else f", and telling {other.submitter},"
+        return f"{lacking}{synchronised}{told} before it posts {second} would"
     if one.actor.is_stream:
         waited = "waited for" if other.actor.is_stream else "synchronised with"
         event = f"an event recorded on {one.actor} after {first} and {waited} by {other.actor}"

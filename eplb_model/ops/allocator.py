@@ -17,6 +17,7 @@ from typing import ClassVar, NamedTuple
 from eplb_model.ops.launch import context_lock, record_lock
 from eplb_model.ops.registry import HostStep, KnownStream, NewTensor, TensorName, operation
 from eplb_model.ops.tensors import Tensor, has_no_block
+from eplb_model.ops.thread_state import stream_of
 from eplb_model.outcome import Actor, Wait
 from eplb_model.state import DONE, Failure, Mark, State, put
 
@@ -91,12 +92,12 @@ class Alloc(HostStep):
         blocks = blocks_of(state, me.rank)
         found = self._free(state, me)
         number = len(blocks.blocks) if found is None else found
-        block = Block(state.world.stream(me.rank, self.stream).slot)
+        block = Block(stream_of(state, me, self.stream).slot)
         state = state.write(me.rank, BLOCKS, blocks.with_block(number, block))
         return state.write(me.rank, self.tensor, Tensor(number)).advance(me)
 
     def _free(self, state: State, me: Actor) -> int | None:
-        return blocks_of(state, me.rank).free(state.world.stream(me.rank, self.stream).slot)
+        return blocks_of(state, me.rank).free(stream_of(state, me, self.stream).slot)
 
 
 @operation
@@ -150,7 +151,7 @@ class RecordStream(HostStep):
             return _misused(state, me, self.tensor)
         blocks = blocks_of(state, me.rank)
         block = blocks.blocks[number]
-        slot = state.world.stream(me.rank, self.stream).slot
+        slot = stream_of(state, me, self.stream).slot
         if slot in (block.pool, *block.recorded):  # its own stream is in order anyway (A4)
             return state.advance(me)
         recorded = block._replace(recorded=block.recorded | {slot})

@@ -21,6 +21,7 @@ from eplb_model.ops.launch import (
     room,
 )
 from eplb_model.ops.marks import capture, pending, submit
+from eplb_model.ops.moves import Moves, moved
 from eplb_model.ops.registry import (
     Buffers,
     HostStep,
@@ -50,12 +51,13 @@ class Transfer(StreamStep):
     direction: Direction
     reads: tuple[Buffer, ...] = ()
     writes: tuple[Buffer, ...] = ()
+    moves: Moves = ()
 
     def guard(self, state: State, me: Actor, choice: int | None) -> Wait | None:
         return None
 
     def effect(self, state: State, me: Actor, choice: int | None) -> State:
-        return state.pop(me)
+        return moved(state, me, self.moves).pop(me)
 
 
 @operation
@@ -73,6 +75,7 @@ class Copy(HostStep):
     blocking: bool = False
     reads: Buffers = ()
     writes: Buffers = ()
+    moves: Moves = ()
 
     def offers(self) -> tuple[Offer, ...]:
         return (("launch", DEVICE_COPY),) if self.direction == "d2d" else ()
@@ -102,8 +105,8 @@ class Copy(HostStep):
     def _work(self, state: State, rank: int) -> StreamOperation:
         reads, writes = (in_blocks(state, rank, names) for names in (self.reads, self.writes))
         if self.direction == "d2d":
-            return RunKernel(DEVICE_COPY, 0, reads, writes)
-        return Transfer(self.direction, reads, writes)
+            return RunKernel(DEVICE_COPY, 0, reads, writes, self.moves)
+        return Transfer(self.direction, reads, writes, self.moves)
 
 
 @operation

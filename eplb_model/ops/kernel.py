@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from eplb_model.distributor import arrive, why_not_placed
+from eplb_model.ops.moves import Move, Moves, PeerVariable, moved
 from eplb_model.ops.registry import StreamStep, stream_operation
 from eplb_model.ops.tensors import Buffer
 from eplb_model.ops.thread_state import group_of
@@ -37,6 +38,7 @@ class RunKernel(StreamStep):
     number: int = 0
     reads: tuple[Buffer, ...] = ()
     writes: tuple[Buffer, ...] = ()
+    moves: Moves = ()
 
     @property
     def kernel(self) -> str | None:
@@ -275,6 +277,7 @@ def _keepers(state: State, rank: int, kernel: str) -> Iterator[Actor]:
 
 
 def _complete(state: State, me: Actor, work: RunKernel) -> State:
+    state = moved(_handed_over(state, me, work), me, work.moves)
     device = state.devices[me.rank]
     arrived = tuple(run for run in device.arrived if run.stream != me.slot)
     state = state.with_device(me.rank, device._replace(arrived=arrived)).pop(me)
@@ -285,6 +288,38 @@ def _complete(state: State, me: Actor, work: RunKernel) -> State:
         me.rank, work.runs, count._replace(completed=count.completed | 1 << work.number)
     )
     return forget_meetings(state, work.runs) if state.world.cyclic else state
+
+
+def _handed_over(state: State, me: Actor, work: RunKernel) -> State:
+    """What running peers take from this rank has moved at the latest when this kernel ends."""
+    takers = state.world.takers_from(work.runs)
+    for peer in state.world.streams if takers else ():
+        head = state.head(peer)
+        theirs = None if head is None else head.work
+        if peer.rank == me.rank or not isinstance(theirs, RunKernel):
+            continue
+        if theirs.runs not in takers or theirs.number != work.number:
+            continue
+        mine = [each for each in theirs.moves if _takes_from(each, me.rank)]
+        if mine and state.run_of(peer) is not None:
+            left = tuple(each for each in theirs.moves if each not in mine)
+            state = _with_head(moved(state, peer, mine), peer, replace(theirs, moves=left))
+    return state
+
+
+def _takes_from(each: Move, rank: int) -> bool:
+    return isinstance(each.source, PeerVariable) and each.source.rank == rank
+
+
+def _with_head(state: State, stream: Actor, work: RunKernel) -> State:
+    device = state.devices[stream.rank]
+    connection = state.world.connections[stream.slot]
+    queue = device.queues[connection]
+    at = next(i for i, item in enumerate(queue) if item.stream == stream.slot)
+    queue = put(queue, at, queue[at]._replace(work=work))
+    return state.with_device(
+        stream.rank, device._replace(queues=put(device.queues, connection, queue))
+    )
 
 
 def forget_meetings(state: State, kernel: str) -> State:

@@ -17,6 +17,7 @@ from typing import ClassVar
 from eplb_model.machine import Machine
 from eplb_model.ops.kernel import RunKernel, completed, fully_started, whereabouts
 from eplb_model.ops.marks import capture, pending, submit
+from eplb_model.ops.moves import Moves
 from eplb_model.ops.registry import (
     Buffers,
     HostStep,
@@ -58,6 +59,7 @@ class Launch(HostStep):
     reads: Buffers = ()
     writes: Buffers = ()
     gil: bool = False
+    moves: Moves = ()
 
     def offers(self) -> tuple[Offer, ...]:
         return (("launch", self.kernel),)
@@ -81,7 +83,7 @@ class Launch(HostStep):
     def _call(self, state: State, me: Actor) -> Kept:
         stream = stream_of(state, me, self.stream)
         reads, writes = (in_blocks(state, me.rank, names) for names in (self.reads, self.writes))
-        return Kept(self.kernel, stream.slot, reads, writes)
+        return Kept(self.kernel, stream.slot, reads, writes, self.moves)
 
     def _is_kept(self, state: State, me: Actor) -> bool:
         kernel = state.world.kernels[self.kernel]
@@ -231,7 +233,7 @@ def launch_step(state: State, me: Actor, call: Kept) -> tuple[State, bool]:
     if problem is not None:
         return release_records(state, me).fail(me, Failure("misuse", problem)), False
     state, number = _numbered(state, me.rank, call.kernel)
-    work = RunKernel(call.kernel, number, call.reads, call.writes)
+    work = RunKernel(call.kernel, number, call.reads, call.writes, call.moves)
     return release_records(submit(state, me, stream, work), me), True
 
 

@@ -40,6 +40,8 @@ NewTensor = Annotated[str, Role("tensor", declares=True)]
 ThreadName = Annotated[str, Role("thread")]
 GroupName = Annotated[str, Role("group")]
 ModuleName = Annotated[str, Role("module")]
+BufferName = Annotated[str, Role("buffers")]
+EngineName = Annotated[str, Role("engine", declares=True)]
 Buffers = Annotated[tuple[str, ...], Role("buffers")]
 
 OPERATIONS: dict[str, type] = {}  # host operations by kind: what a program may say
@@ -119,8 +121,12 @@ class StreamStep:
         return False
 
     def written_variables(self) -> frozenset[str]:
-        """The variables and flags that its end, or a part of its end, may change."""
-        return variables_named_by(self)
+        """The variables and flags that its end, or a part of its end, may change.
+
+        What a kernel hands over to peers is not among them: settling asks for that by itself.
+        """
+        moved = (each.target for each in getattr(self, "moves", ()))
+        return variables_named_by(self).union(moved)
 
     def passed(self, stream: int) -> StreamOperation:
         raise AssertionError(f"[model bug] {self.kind} waits for no mark")

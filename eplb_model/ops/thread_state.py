@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from eplb_model.ops.moves import Move
 from eplb_model.ops.tensors import Buffer
 from eplb_model.outcome import Actor
 from eplb_model.state import State, put
@@ -39,6 +40,7 @@ class Kept(NamedTuple):
     stream: int
     reads: tuple[Buffer, ...] = ()
     writes: tuple[Buffer, ...] = ()
+    moves: tuple[Move, ...] = ()
 
 
 class NcclGroup(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from eplb_model.distributor import is_ready
+from eplb_model.ops.one_sided import RemoteRead
 from eplb_model.ops.tensors import Uses, conflicts, in_blocks
 from eplb_model.outcome import Actor
 from eplb_model.state import State
@@ -51,6 +52,15 @@ def in_progress(state: State, rank: int) -> Iterator[InProgress]:
             uses = Uses(*_accesses(head.work))
             if uses.reads or uses.writes:
                 yield InProgress(actor, head.work.kernel or head.work.kind, uses)
+    yield from _reads_from_afar(state, rank)
+
+
+def _reads_from_afar(state: State, rank: int) -> Iterator[InProgress]:
+    """The reads of a rank's memory that engines are at, those of other ranks or its own."""
+    for engine in state.world.engines:
+        head = state.head(engine)
+        if head is not None and isinstance(head.work, RemoteRead) and head.work.peer == rank:
+            yield InProgress(engine, head.work.kind, Uses(reads=(head.work.source,)))
 
 
 def _accesses(op: object) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 Rules:
 - Version, communicator and faults are parameters of one text, split by thread, not by version.
-- Where the communicator carries tags, every rank asserts at the end that it holds the new map.
+- Every rank asserts at the end that its rows are what the new map says.
 - What a version refuses, or does not know, is an error unless it is asked for `unchecked`.
 """
 
@@ -13,13 +13,17 @@ from itertools import pairwise
 from typing import Any
 
 from eplb_model.communicators.local_moves import committed
+from eplb_model.communicators.names import BUFFER, staged
+from eplb_model.communicators.registry import lowered
+from eplb_model.ops.moves import Move
 from eplb_model.protocols.ancestor_worker import ancestor_worker
 from eplb_model.protocols.forward import kernels
 from eplb_model.protocols.main_thread import initial, main_thread
 from eplb_model.protocols.rearrangement import (
-    CARRIES_TAGS,
-    COMMUNICATORS,
+    NCCL,
+    ROWS,
     arrived,
+    check_available,
     maps,
     planned,
     renamed,
@@ -30,9 +34,7 @@ from eplb_model.protocols.worker_thread import worker_thread
 from eplb_model.scenario import RankPlan, Statement, ThreadPlan
 from eplb_model.world import Stream
 
-NCCL = ("torch_nccl", "pynccl")
 REFUSED = {"0.33": NCCL}  # vllm#44978
-ONLY = {"0.18": ("torch_nccl",), "0.19": ("torch_nccl",)}  # there was nothing to choose
 
 
 def async_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
@@ -50,16 +52,15 @@ def async_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
 
 
 def _rank_plan(values: Mapping[str, Any], settings: Settings, rank: int) -> RankPlan:
-    tagged = values["communicator"] in CARRIES_TAGS
     every = maps(values["moved"], settings.ranks, settings.cycles)
     layers = settings.models * settings.layers
-    after = arrived(rank, layers, every[-1]) if tagged and settings.ends_as_planned else ()
+    after = arrived(rank, layers, every[-1]) if settings.ends_as_planned else ()
     work = ancestor_worker if settings.locks else worker_thread
     threads = (
         ThreadPlan("main", main_thread(settings, rank, after)),
         ThreadPlan("worker", work(settings, rank)),
     )
-    state = {**initial(settings), **(tags(rank, layers, every[0]) if tagged else {})}
+    state = {**initial(settings), **tags(rank, layers, every[0])}
     return RankPlan(threads, tuple(map(Stream, _streams(settings))), state)
 
 
@@ -80,11 +81,7 @@ def check(values: Mapping[str, Any]) -> None:
             f"version {version} refuses async EPLB with communicator {communicator} "
             "(vllm#44978); set unchecked=true to see why"
         )
-    if communicator not in ONLY.get(version, (communicator,)):
-        raise ValueError(
-            f"version {version} has no communicator {communicator}, only "
-            f"{', '.join(ONLY[version])}; set unchecked=true to ask all the same"
-        )
+    check_available(version, communicator)
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:
@@ -94,18 +91,19 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     plans = [
         planned(old, new, ranks, values.get("diverges", False)) for old, new in pairwise(every)
     ]
-    lowered = COMMUNICATORS[values["communicator"]]
-    tagged = values["communicator"] in CARRIES_TAGS
+    transfers = [
+        lowered(values["communicator"], each, old) for each, old in zip(plans, every, strict=False)
+    ]
 
     def transfer(rank: int, publication: Publication) -> Iterator[Statement]:
-        share = plans[publication.cycle].shares[rank]
-        statements = lowered(share, place(settings, publication.model, publication.layer))
-        return renamed(statements, {"buffer": of_model("buffer", publication.model)})
+        number = place(settings, publication.model, publication.layer)
+        statements = transfers[publication.cycle](rank, number)
+        return renamed(statements, _names(publication.model))
 
-    def commit(rank: int, publication: Publication) -> Iterator[Statement]:
+    def commit(rank: int, publication: Publication) -> tuple[Move, ...]:
         share = plans[publication.cycle].shares[rank]
         number = place(settings, publication.model, publication.layer)
-        return committed(share, number) if tagged else iter(())
+        return tuple(renamed(committed(share, number), _names(publication.model)))
 
     settings = Settings(
         version=values["version"],
@@ -118,6 +116,11 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     kernels(settings.all2all, settings.hook)
     _consistent(settings)
     return settings
+
+
+def _names(model: int) -> dict[str, str]:
+    """How the buffer of a model, and the tags of its rows, are called."""
+    return {name: of_model(name, model) for name in (BUFFER, *map(staged, range(ROWS)))}
 
 
 def _consistent(settings: Settings) -> None:

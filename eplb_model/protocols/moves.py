@@ -53,8 +53,8 @@ def _copied(settings: Settings, rank: int, publication: Publication) -> Iterator
     """V2, with what it does to the tags of the rows."""
     live = weights(place(settings, publication.model, publication.layer))
     buffer = of_model("buffer", publication.model)
-    yield Copy("d2d", "compute", reads=(buffer,), writes=(live,))
-    yield from settings.commit(rank, publication)
+    rows = settings.commit(rank, publication)
+    yield Copy("d2d", "compute", reads=(buffer,), writes=(live,), moves=rows)
 
 
 def _free(settings: Settings, publication: Publication) -> Iterator[Statement]:

@@ -1,35 +1,49 @@
-"""What is rearranged: the maps of every cycle, the plans that follow, and who carries rows how.
+"""What is rearranged: the maps of every cycle, the plans that follow, and the tags of the rows.
 
 Rules:
 - The plan is the real one, computed from the old and the new map; see `communicators/plan.py`.
 - Every cycle starts from the map that the one before it has reached.
 - Ranks may be made to compute different plans, as they do when one reads a load that is not ready.
-- A communicator is a row of the table; what it calls `side` is the stream that it was given.
+- What a communicator calls `side` is the stream that it was given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from eplb_model.communicators import pynccl, torch_gloo, torch_nccl
-from eplb_model.communicators.names import held
-from eplb_model.communicators.plan import Plan, Share, joined, plan, plans_of
+from eplb_model.communicators.names import held, tag
+from eplb_model.communicators.plan import Plan, joined, plan, plans_of
 from eplb_model.ops.expression import Condition, Value, Variable
+from eplb_model.ops.synchronize import StreamSynchronize
 from eplb_model.ops.variables import Assert
-from eplb_model.scenario import Forever, If, Repeat, Statement, Try
+from eplb_model.scenario import Statement
 
-Lowering: TypeAlias = Callable[[Share, int], Iterator[Statement]]
+T = TypeVar("T")
 Map: TypeAlias = tuple[int, ...]
 
-COMMUNICATORS: Mapping[str, Lowering] = {
-    "torch_gloo": torch_gloo.transfer,
-    "torch_nccl": torch_nccl.transfer,
-    "pynccl": pynccl.transfer,
-}
-CARRIES_TAGS = ("torch_gloo",)  # the contents of a kernel's rows are not modelled
 ROWS = 2  # of a rank
+NCCL = ("torch_nccl", "pynccl")
+# Which communicators a version has; the ancestors had nothing to choose.
+AVAILABLE: Mapping[str, tuple[str, ...]] = {
+    "0.18": ("torch_nccl",),
+    "0.19": ("torch_nccl",),
+    "0.20": ("torch_gloo", *NCCL, "nixl_staged"),
+    "0.33": ("torch_gloo", *NCCL, "torch_xccl", "nixl_zero_copy"),
+}
+
+
+def check_available(version: str, communicator: str) -> None:
+    """Raise ValueError for a communicator that a version has not.
+
+    >>> check_available("0.20", "nixl_staged")
+    """
+    if communicator not in AVAILABLE[version]:
+        raise ValueError(
+            f"version {version} has no communicator {communicator}, only "
+            f"{', '.join(AVAILABLE[version])}; set unchecked=true to ask all the same"
+        )
 
 
 def moved_map(moved: str, old: Map) -> Map:
@@ -84,26 +98,28 @@ def rows_of(rank: int, layers: int) -> Iterator[tuple[int, int, int]]:
             yield layer, row, ROWS * rank + row
 
 
-def tags(rank: int, layers: int, first: Map) -> dict[str, int]:
-    """The experts that the rows of a rank hold at first."""
-    return {held(layer, row): first[at] for layer, row, at in rows_of(rank, layers)}
+def tags(rank: int, layers: int, first: Map) -> dict[str, str | None]:
+    """The tags of the rows of a rank at first."""
+    return {held(layer, row): tag(layer, first[at]) for layer, row, at in rows_of(rank, layers)}
 
 
 def arrived(rank: int, layers: int, last: Map) -> tuple[Statement, ...]:
-    """The assertions that the rows of a rank hold what the last map says."""
-    return tuple(
-        Assert(Condition(Variable(held(layer, row)), "==", Value(last[at])))
-        for layer, row, at in rows_of(rank, layers)
+    """Once the stream is done, the assertions that the rows are what the last map says."""
+    expected = {held(layer, row): tag(layer, last[at]) for layer, row, at in rows_of(rank, layers)}
+    claims = (
+        Assert(Condition(Variable(row), "==", Value(value))) for row, value in expected.items()
     )
+    return (StreamSynchronize("compute"), *claims)
 
 
 # --- the same statements under other names -----------------------------------------------------
 
 
-def renamed(statements: Iterator[Statement], names: Mapping[str, str]) -> Iterator[Statement]:
-    """The statements with other names for streams, buffers and variables; most keep theirs.
+def renamed(statements: Iterable[T], names: Mapping[str, str]) -> Iterator[T]:
+    """The statements, or moves, with other names for streams, buffers and variables.
 
-    So a communicator needs not be told on which stream, and into which buffer, it works.
+    So a communicator needs not be told on which stream, and into which buffer, it works; what it
+    moves goes by the new names too, also on a peer.
     """
     for statement in statements:
         yield _renamed(statement, names)
@@ -115,8 +131,6 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
             return names.get(value, value)
         case tuple():
             return tuple(_renamed(each, names) for each in value)
-        case If() | Repeat() | Forever() | Try():
-            parts = fields(value)
         case _ if hasattr(value, "__dataclass_fields__"):
             parts = fields(value)
         case _:

@@ -14,6 +14,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from eplb_model.ops.expression import Condition, Value, Variable
+from eplb_model.ops.moves import Move
 from eplb_model.scenario import If, Statement
 
 Version = Literal["0.18", "0.19", "0.20", "0.33"]
@@ -28,8 +29,9 @@ class Publication(NamedTuple):
     layer: int
 
 
-# Statements of a rank for a publication: its transfers, or what committing them does to the tags.
-OfPublication: TypeAlias = Callable[[int, Publication], Iterator[Statement]]
+# Of a rank and a publication: the statements of its transfers, and what the copy of V2 moves.
+Transfers: TypeAlias = Callable[[int, Publication], Iterator[Statement]]
+Commits: TypeAlias = Callable[[int, Publication], tuple[Move, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class Settings:
     version: Version
     ranks: int
     layers: int  # of each model
-    transfer: OfPublication
-    commit: OfPublication
+    transfer: Transfers
+    commit: Commits
     # --- how much of it ---
     models: int = 1
     cycles: int = 1  # rearrangements; a worker takes part in as many

@@ -5,6 +5,7 @@ Rules (specs/protocols.md#sync):
   enqueued only; the maps once, after the last layer.
 - 0.20 synchronises with the device once, before the first layer (`synchronize`); 0.33 never does.
 - The communicator works on the stream of its caller, or on that of a worker (`sticky_stream`).
+- At the end the rows are compared with the new map (`compares`), unless the ranks had two of them.
 - All layers go through one buffer: the shared one in 0.33, one of this call in 0.20.
 - SEAM: 0.20 allocates that buffer for the call and drops it after the last copy is enqueued.
   Neither is written here; a parameter `allocator` belongs into `_rearrangement`, around the layers.
@@ -12,20 +13,18 @@ Rules (specs/protocols.md#sync):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import chain
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from eplb_model.communicators.local_moves import committed
-from eplb_model.communicators.names import weights
-from eplb_model.communicators.plan import Share
+from eplb_model.communicators.names import BUFFER, weights
+from eplb_model.communicators.registry import lowered
 from eplb_model.ops.copies import Copy
 from eplb_model.ops.launch import Launch
+from eplb_model.ops.moves import Move
 from eplb_model.ops.synchronize import DeviceSynchronize, StreamSynchronize
 from eplb_model.protocols.forward import summed
 from eplb_model.protocols.rearrangement import (
-    CARRIES_TAGS,
-    COMMUNICATORS,
     arrived,
     maps,
     planned,
@@ -38,6 +37,14 @@ from eplb_model.world import Stream
 SYNCHRONIZES = {"0.20": "once", "0.33": "never"}
 
 
+class _Layer(NamedTuple):
+    """What a rank does for a layer: its transfers, and what the copies out of the buffer move."""
+
+    number: int
+    transfer: tuple[Statement, ...]
+    rows: tuple[Move, ...]
+
+
 def sync_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
     """The plan of every rank, from the parameters of the vector.
 
@@ -46,21 +53,25 @@ def sync_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
     ranks, layers = values["ranks"], values["layers"]
     old, new = maps(values["moved"], ranks)
     plans = planned(old, new, ranks, values["diverges"])
-    tagged = values["communicator"] in CARRIES_TAGS
+    transfer = lowered(values["communicator"], plans, old)
     streams = tuple(map(Stream, ("compute", "side", "internal", "ep")))
     found = []
     for rank in range(ranks):
-        after = arrived(rank, layers, new) if tagged and not values["diverges"] else ()
-        body = (*_main(values, plans.shares[rank]), *after)
-        state = tags(rank, layers, old) if tagged else {}
-        found.append(RankPlan((ThreadPlan("main", body),), streams, state))
+        compares = values["compares"] and not values["diverges"]
+        after = arrived(rank, layers, new) if compares else ()
+        parts = [
+            _Layer(layer, tuple(transfer(rank, layer)), committed(plans.shares[rank], layer))
+            for layer in range(layers)
+        ]
+        body = (*_main(values, parts), *after)
+        found.append(RankPlan((ThreadPlan("main", body),), streams, tags(rank, layers, old)))
     return tuple(found)
 
 
-def _main(values: Mapping[str, Any], share: Share) -> Iterator[Statement]:
+def _main(values: Mapping[str, Any], layers: Sequence[_Layer]) -> Iterator[Statement]:
     """Forward passes with the rearrangement between two of them."""
     yield from _pass(values["layers"])
-    yield from _rearrangement(values, share)
+    yield from _rearrangement(values, layers)
     yield from _pass(values["layers"])
     yield StreamSynchronize("compute")
 
@@ -70,7 +81,7 @@ def _pass(layers: int) -> Iterator[Statement]:
     yield Launch("moe", "compute", reads=(*map(weights, range(layers)), "map"))
 
 
-def _rearrangement(values: Mapping[str, Any], share: Share) -> Iterator[Statement]:
+def _rearrangement(values: Mapping[str, Any], layers: Sequence[_Layer]) -> Iterator[Statement]:
     yield Copy("d2d", "compute", writes=("load",))
     yield from summed("load")
     yield Copy("d2h", "compute", "pageable", reads=("load", "map"))
@@ -78,19 +89,15 @@ def _rearrangement(values: Mapping[str, Any], share: Share) -> Iterator[Statemen
     synchronises = SYNCHRONIZES[values["version"]] if asked == "as_version" else asked
     if synchronises == "once":
         yield DeviceSynchronize()
-    layers = (_layer(values, share, layer, synchronises) for layer in range(values["layers"]))
-    yield from chain.from_iterable(layers)
+    for layer in layers:
+        yield from _moved(values, layer, synchronises)
     yield Copy("h2d", "compute", "pageable", True, (), ("map",))
 
 
-def _layer(
-    values: Mapping[str, Any], share: Share, layer: int, synchronises: str
-) -> Iterator[Statement]:
-    communicator = values["communicator"]
+def _moved(values: Mapping[str, Any], layer: _Layer, synchronises: str) -> Iterator[Statement]:
     stream = "side" if values["sticky_stream"] else "compute"
-    yield from renamed(COMMUNICATORS[communicator](share, layer), {"side": stream})
+    yield from renamed(layer.transfer, {"side": stream})
     if synchronises == "each_layer":
         yield DeviceSynchronize()
-    yield Copy("d2d", "compute", reads=("buffer",), writes=(weights(layer),))
-    if communicator in CARRIES_TAGS:
-        yield from committed(share, layer)
+    live = weights(layer.number)
+    yield Copy("d2d", "compute", reads=(BUFFER,), writes=(live,), moves=layer.rows)

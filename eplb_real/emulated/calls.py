@@ -21,10 +21,12 @@ Operation: TypeAlias = Any
 Performer: TypeAlias = Callable[[EmulatedDevice, str, Operation], Steps]
 
 TABLE: Mapping[str, Performer] = {
-    "launch": lambda d, by, op: host_calls.launch(d, by, op.kernel, op.stream, op.reads, op.writes),
+    "launch": lambda d, by, op: host_calls.launch(
+        d, by, op.kernel, op.stream, op.reads, op.writes, op.moves
+    ),
     "memset": lambda d, by, op: host_calls.memset(d, by, op.stream, op.writes),
     "copy": lambda d, by, op: host_calls.copy(
-        d, by, op.direction, op.stream, op.memory, op.blocking, op.reads, op.writes
+        d, by, op.direction, op.stream, op.memory, op.blocking, op.reads, op.writes, op.moves
     ),
     "access": lambda d, by, op: host_calls.access(d, by, op.reads, op.writes),
     "record_event": lambda d, by, op: host_calls.record(d, by, d.named_event(op.event), op.stream),

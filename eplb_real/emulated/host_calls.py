@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from eplb_real.emulated.call import Steps, at_once
 from eplb_real.emulated.errors import Fault, Misuse
-from eplb_real.emulated.queues import Await, Item, Launched, Record, Transfer
+from eplb_real.emulated.queues import Await, Item, Launched, Moves, Record, Transfer
 
 if TYPE_CHECKING:
     from eplb_real.emulated.device import EmulatedDevice
@@ -30,7 +30,13 @@ Buffers = Iterable[str]
 
 
 def launch(
-    device: EmulatedDevice, by: str, kernel: str, stream: str, reads: Buffers, writes: Buffers
+    device: EmulatedDevice,
+    by: str,
+    kernel: str,
+    stream: str,
+    reads: Buffers,
+    writes: Buffers,
+    moves: Moves = (),
 ) -> Steps:
     """Put a kernel on a stream; the first launch from a module may have to load it."""
     module = device.kernels[kernel].module
@@ -50,7 +56,7 @@ def launch(
     device.locks.release_records(by)
     if not device.distributor.can_ever_fit(device.kernels[kernel]):
         raise Misuse(f"{kernel}: a grid of {device.kernels[kernel].ctas} can't be resident")
-    _submit_kernel(device, by, kernel, stream, reads, writes)
+    _submit_kernel(device, by, kernel, stream, reads, writes, moves)
 
 
 def memset(device: EmulatedDevice, by: str, stream: str, writes: Buffers) -> Steps:
@@ -67,13 +73,14 @@ def copy(
     blocking: bool,
     reads: Buffers,
     writes: Buffers,
+    moves: Moves = (),
 ) -> Steps:
     """Put a copy on a stream; within the device it is a kernel (G13)."""
     if direction == "d2d":
-        yield from _small_kernel(device, by, DEVICE_COPY, stream, reads, writes)
+        yield from _small_kernel(device, by, DEVICE_COPY, stream, reads, writes, moves)
     else:
         yield lambda: device.locks.why_no_context(by)
-        device.queues.submit(stream, by, Transfer(direction, tuple(reads), tuple(writes)))
+        device.queues.submit(stream, by, Transfer(direction, tuple(reads), tuple(writes), moves))
     if blocking or (memory == "pageable" and direction == "d2h"):
         marks = device.queues.items(stream)[-1:]
         yield lambda: _why_pending(marks)
@@ -252,7 +259,13 @@ def pair_wait(device: EmulatedDevice, by: str, pair: Pair, stream: str, raises: 
 
 
 def _small_kernel(
-    device: EmulatedDevice, by: str, kernel: str, stream: str, reads: Buffers, writes: Buffers
+    device: EmulatedDevice,
+    by: str,
+    kernel: str,
+    stream: str,
+    reads: Buffers,
+    writes: Buffers,
+    moves: Moves = (),
 ) -> Steps:
     while True:
         yield lambda: device.locks.why_no_context(by) or _why_no_room(device, by, stream)
@@ -260,14 +273,20 @@ def _small_kernel(
             break
         device.locks.hold_records(by)
     device.locks.release_records(by)
-    _submit_kernel(device, by, kernel, stream, reads, writes)
+    _submit_kernel(device, by, kernel, stream, reads, writes, moves)
 
 
 def _submit_kernel(
-    device: EmulatedDevice, by: str, kernel: str, stream: str, reads: Buffers, writes: Buffers
+    device: EmulatedDevice,
+    by: str,
+    kernel: str,
+    stream: str,
+    reads: Buffers,
+    writes: Buffers,
+    moves: Moves,
 ) -> None:
     number = device.meetings.next_launch(device.rank, kernel)
-    work = Launched(device.kernels[kernel], number, tuple(reads), tuple(writes))
+    work = Launched(device.kernels[kernel], number, tuple(reads), tuple(writes), moves)
     device.queues.submit(stream, by, work)
 
 

@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from eplb_real.emulated.kernels import Running
 from eplb_real.emulated.locks import Locks
 from eplb_real.emulated.meetings import Fact, Meetings
 from eplb_real.emulated.pace import Free, Pace, Turn
-from eplb_real.emulated.queues import Await, Launched, Queues
+from eplb_real.emulated.queues import Await, Launched, Moves, Queues
 from eplb_real.emulated.sms import Distributor
 
 
@@ -46,6 +46,10 @@ class Unobserved:
     def item(self, actor: str, work: str) -> None: ...
     def started(self, actor: str, work: str, ctas: int) -> None: ...
     def overlap(self, rank: int, actors: tuple[str, str], buffer: str) -> None: ...
+
+
+def _moves_nothing(moves: Moves) -> None:
+    """Nobody has said who has the variables."""
 
 
 class Waiter(Protocol):
@@ -95,6 +99,7 @@ class Monitor:
         self.gil: str | None = None  # the thread that blocks with the interpreter lock held (G45)
         self.flags: dict[str, bool] = {}
         self.loaded: set[str] = set()
+        self.move: Callable[[Moves], None] = _moves_nothing
         self.aborted = False
         self._world = world
         self._priorities = {stream.name: stream.priority for stream in streams}
@@ -229,6 +234,8 @@ class Monitor:
 
     def _leave(self, stream: str) -> None:
         item = self.queues.leave(stream)
+        if item.work.moves:
+            self.move(item.work.moves)
         self._observer.item(f"{self.rank}.{stream}", item.work.label)
 
     def _tell_started(self, running: Running) -> None:

@@ -3,6 +3,7 @@
 Rules (specs/semantics.md#state; G2, G5, G6, G9):
 - A stream is a FIFO.  Streams share hardware queues; an unsatisfied wait keeps back everything that
   was submitted behind it to the same queue, of whatever stream.
+- Work may move variables when it ends; what that does is the business of whoever has them.
 - A *mark* is an item of a stream: who captured it waits until it has left.  Later work is none of
   its business.
 - The legacy default stream and streams created as blocking wait for each other at each submission.
@@ -15,9 +16,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from eplb_model.world import Kernel, Stream
+
+Moves: TypeAlias = tuple[Any, ...]  # what its end does to variables of the host
 
 OPPOSITE = {"legacy": "blocking", "blocking": "legacy"}
 
@@ -30,6 +33,7 @@ class Launched:
     number: int
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    moves: Moves = ()
 
     @property
     def label(self) -> str:
@@ -43,6 +47,7 @@ class Transfer:
     direction: str
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    moves: Moves = ()
 
     @property
     def label(self) -> str:
@@ -56,6 +61,7 @@ class Record:
     event: str = ""
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    moves: Moves = ()
 
     @property
     def label(self) -> str:
@@ -70,6 +76,7 @@ class Await:
     event: str = ""
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    moves: Moves = ()
 
     @property
     def label(self) -> str:

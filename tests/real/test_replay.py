@@ -88,8 +88,13 @@ def test_gloo_declines_collectives_of_different_kinds_that_pair(gloo):
     assert (replayed.answer, replayed.why, replayed.runs) == ("declined", why, ())
 
 
-# The emulated device knows buffers by name; it has no blocks that tensors share.
-DECLINED = {"alloc", "drop", "record_stream"}
+# The emulated device knows buffers by name: it has no blocks that tensors share.  It is one GPU:
+# threads have no current device or stream there, no groups of NCCL, and no engines.
+DECLINED = {
+    *("alloc", "drop", "record_stream"),
+    *("group_boundary", "group_end", "group_start", "set_device", "set_stream"),
+    *("read", "wait_reads"),
+}
 
 
 def test_every_operation_is_performed_or_declined_by_name():
