@@ -207,8 +207,12 @@ class Probe:
             self._rank.ask("gang", shape=shape, generation=self._generation, grain=2)
             started = self._comes(words.GANG_STARTED, ctas, SHOWS)
             seats = [seat - 1 for seat in self._page.block(0, words.GANG_SEATS, ctas)]
-            found: dict[str, Any] = {"what": "gang" if cooperative else "regular", "ctas": ctas, "cluster": cluster,
-                                     "seats": seats if started else None}  # fmt: skip
+            found: dict[str, Any] = {
+                "what": "gang" if cooperative else "regular",
+                "ctas": ctas,
+                "cluster": cluster,
+                "seats": seats if started else None,
+            }
             if holder is not None:
                 found |= {"held": holder.ctas, "held_cluster": holder.cluster,
                           "held_seats": self._holder_seats(holder.ctas)}  # fmt: skip

@@ -105,7 +105,7 @@ def main() -> None:
     options.table.write_text(written({
         "schema": "eplb-measured/1",
         "name": options.table.stem,
-        "about": "Where kernels go on an empty GPU, and the largest gangs that start beside others.",
+        "about": "Where kernels go on an empty GPU, and the largest gangs beside others.",
         "provenance": provenance,
         "rows": list(rows(seen)),
     }))  # fmt: skip
