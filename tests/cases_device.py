@@ -1,7 +1,7 @@
 """Cases of the device: who gets SMs when, and who has to meet whom.  Rule ids: specs/sources.md."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from eplb_model.machine import Machine
 from eplb_model.scenario import Scenario
@@ -63,13 +63,18 @@ def g14_the_pending_gang_goes_first_when_the_holders_leave() -> Scenario:
 
 
 def behind_a_waiting_kernel(
-    waiting: Kernel, *, held: int = 2, priority: int = 0, machine: Machine = TINY
+    waiting: Kernel,
+    *,
+    held: int = 2,
+    priority: int = 0,
+    machine: Machine = TINY,
+    later: Literal["regular", "cooperative"] = "regular",
 ) -> Scenario:
     """`held` SMs are held for ever, `waiting` gets only a part, then comes a kernel that fits."""
     body = [launch("spinner", "a"), launch(waiting.name, "b"), launch("small", "c")]
     return scenario(
         rank(body, streams=("a", "b", Stream("c", priority))),
-        kernels=[spinner(held), waiting, kernel("small", footprint="tiny")],
+        kernels=[spinner(held), waiting, kernel("small", footprint="tiny", launch=later)],
         machine=machine,
     )
 
@@ -77,6 +82,11 @@ def behind_a_waiting_kernel(
 @case("4 states: 1 deadlock 0.a 0.b 0.c")
 def g17_a_partly_placed_kernel_stops_a_later_one_of_its_priority() -> Scenario:
     return behind_a_waiting_kernel(kernel("waiting", 3, until="go"))
+
+
+@case("5 states: 1 deadlock 0.a 0.b")
+def g17b_a_gang_passes_a_waiting_regular_kernel() -> Scenario:
+    return behind_a_waiting_kernel(kernel("waiting", 3, until="go"), later="cooperative")
 
 
 @case("5 states: 1 deadlock 0.a 0.b")

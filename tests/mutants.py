@@ -45,8 +45,8 @@ MUTANTS = (
     Mutant(
         "a partly placed kernel bars nobody",
         "distributor.py",
-        'return bool(waiting.run.seats) or switches.empty_waiter_blocks == "on"',
-        "return False",
+        'waits_long = bool(waiting.run.seats) or switches.empty_waiter_blocks == "on"',
+        "waits_long = False",
         "g17_a_partly_placed_kernel_stops_a_later_one_of_its_priority",
     ),
     Mutant(
@@ -57,24 +57,31 @@ MUTANTS = (
         "g17_it_does_not_stop_one_of_higher_priority",
     ),
     Mutant(
+        "a waiting regular kernel bars gangs too",
+        "distributor.py",
+        "return waits_long and not other.kernel.gang",
+        "return waits_long",
+        "g17b_a_gang_passes_a_waiting_regular_kernel",
+    ),
+    Mutant(
         "a waiting kernel of clusters bars like any other",
         "distributor.py",
-        "    if waiting.kernel.cluster == 1:\n",
+        "    if waiting.kernel.cluster == 1:  # a gang passes it (G17b)\n",
         "    if waiting.kernel.cluster:\n",
         "g17_a_waiting_kernel_of_clusters_stops_nobody",
     ),
     Mutant(
         "a kernel without a seat bars nobody",
         "distributor.py",
-        'return bool(waiting.run.seats) or switches.empty_waiter_blocks == "on"',
-        "return bool(waiting.run.seats)",
+        'waits_long = bool(waiting.run.seats) or switches.empty_waiter_blocks == "on"',
+        "waits_long = bool(waiting.run.seats)",
         "a_kernel_without_a_seat_stops_its_priority_too",
     ),
     Mutant(
         "the switch empty_waiter_blocks is not read",
         "distributor.py",
-        'return bool(waiting.run.seats) or switches.empty_waiter_blocks == "on"',
-        "return True",
+        'waits_long = bool(waiting.run.seats) or switches.empty_waiter_blocks == "on"',
+        "waits_long = True",
         "the_switch_empty_waiter_blocks_says_so",
     ),
     Mutant(
