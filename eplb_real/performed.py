@@ -14,7 +14,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from eplb_model.scenario import Scenario
-from eplb_model.world import CURRENT
+from eplb_real.emulated.errors import UNRECORDED
 
 # By kind, the fields of operations that are performed.
 OPERATIONS: Mapping[str, frozenset[str]] = {
@@ -22,11 +22,11 @@ OPERATIONS: Mapping[str, frozenset[str]] = {
     for kind, names in {
         "access": "reads writes",
         "acquire": "lock",
-        "all_reduce": "group value into reduction",
+        "all_reduce": "group value into reduction agree",
         "assert": "condition",
         "await_complete": "kernel number",
         "await_resident": "kernel number",
-        "barrier": "group",
+        "barrier": "group agree",
         "branch": "condition otherwise",
         "clear": "flag",
         "copy": "direction stream memory blocking reads writes",
@@ -38,6 +38,9 @@ OPERATIONS: Mapping[str, frozenset[str]] = {
         "event_query": "event into",
         "event_synchronize": "event gil",
         "free": "",
+        "group_boundary": "",
+        "group_end": "drop",
+        "group_start": "",
         "host_alloc": "",
         "host_free": "",
         "irecv": "group peer into peer_is",
@@ -53,6 +56,8 @@ OPERATIONS: Mapping[str, frozenset[str]] = {
         "record_event": "event stream",
         "release": "lock",
         "set": "flag",
+        "set_device": "device",
+        "set_stream": "stream",
         "start": "thread",
         "stream_query": "stream into",
         "stream_synchronize": "stream gil",
@@ -72,7 +77,7 @@ SURROUNDINGS: Mapping[str, frozenset[str]] = {
         "a scenario": "name machine kernels ranks groups about parameters source classes fixes "
         "expect claims",
         "a rank": "threads streams initial",
-        "a stream": "name priority kind",
+        "a stream": "name priority kind device",
         "a kernel": "name launch ctas cluster footprint meets ends until module rounds",
         "a meeting": "grain sends receives kernel eager",
     }.items()
@@ -100,18 +105,15 @@ def _of_operations(operations: list[Any]) -> Iterator[str]:
     for op in operations:
         if op.kind not in OPERATIONS:
             yield f"operation {op.kind}"
-            continue
-        yield from _beyond(op, OPERATIONS[op.kind], op.kind)
-        if getattr(op, "stream", None) == CURRENT:
-            yield "the stream name current"
+        else:
+            yield from _beyond(op, OPERATIONS[op.kind], op.kind)
 
 
 def _of_surroundings(scenario: Scenario) -> Iterator[str]:
-    yield from (f"to forbid a {what}" for what in scenario.forbids)
+    yield from (f"to forbid a {what}" for what in scenario.forbids - {UNRECORDED})
     kernels = list(scenario.kernels.values())
     meetings = [kernel.meets for kernel in kernels if kernel.meets is not None]
     streams = [stream for rank in scenario.ranks for stream in rank.streams]
-    yield from (f"streams of device {each.device}" for each in streams if each.device)
     named: dict[str, list[Any]] = {
         "a scenario": [scenario],
         "a rank": list(scenario.ranks),
@@ -121,7 +123,7 @@ def _of_surroundings(scenario: Scenario) -> Iterator[str]:
     }
     for what, values in named.items():
         for value in values:
-            yield from _beyond(value, SURROUNDINGS[what] | {"forbids", "device"}, what)
+            yield from _beyond(value, SURROUNDINGS[what] | {"forbids"}, what)
 
 
 def _beyond(value: Any, performed: frozenset[str], what: str) -> Iterator[str]:

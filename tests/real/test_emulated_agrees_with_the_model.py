@@ -27,13 +27,9 @@ DEVICE_KINDS = (*("launch",) * 12, "memset", "copy", "set", "record_event", "str
 
 SEEDS = st.integers(0, 2**32)
 ANY = machines().flatmap(lambda each: scenarios(machine=each, kinds=KINDS)).map(performed)
-WIDER = machines().flatmap(
-    lambda each: scenarios(WIDE, machine=each, forever=True, kinds=KINDS)
-)
+WIDER = machines().flatmap(lambda each: scenarios(WIDE, machine=each, forever=True, kinds=KINDS))
 UNUSUAL = [(switch, each) for switch, (_, *others) in SETTINGS.items() for each in others]
-VECTORS = [
-    file.name for file in catalogue() if not not_performed(load(file.name).scenario())
-]
+VECTORS = [file.name for file in catalogue() if not not_performed(load(file.name).scenario())]
 
 
 @st.composite
@@ -53,13 +49,13 @@ def full_devices(draw, machine: Machine | None = None) -> Scenario:
     return performed(replace(scenario, kernels=kernels))
 
 
-@settings(often, max_examples=8)
+@settings(often, max_examples=20)
 @given(ANY, SEEDS)
 def test_emulated_agrees_with_the_model(scenario, seed):
     random_walk(scenario, seed)
 
 
-@settings(often, max_examples=15)
+@settings(often, max_examples=30)
 @given(full_devices(), SEEDS)
 def test_emulated_agrees_with_the_model_where_kernels_compete(scenario, seed):
     random_walk(scenario, seed)

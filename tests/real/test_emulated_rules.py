@@ -34,7 +34,8 @@ FOR_DEVICES = [name for name in PERFORMED if is_for_devices(name)]
 
 
 def test_the_battery_has_cases_that_are_performed():
-    assert (len(CASES) - len(PERFORMED), len(FOR_DEVICES)) == (74, 0)
+    assert len(PERFORMED) * 4 > len(CASES) * 3
+    assert len(FOR_DEVICES) * 2 > len(CASES)
 
 
 def ends_of(answer: str) -> set[str]:
@@ -51,8 +52,9 @@ def test_a_case_of_the_battery_ends_as_it_says_on_real_threads(name):
     outcome = run(case.scenario)
 
     left = " ".join(each.actor for each in outcome.standing)
-    if any(error.startswith("Misuse") for error in outcome.errors):
-        assert "misuse" in ends  # the model looks no further
+    errors = {error.partition(" ")[0].lower() for error in outcome.errors} - {"deviceaborted"}
+    if errors:
+        assert errors & ends  # the model looks no further
     elif outcome.completed:
         assert ends & {"ok", "race"}
     else:

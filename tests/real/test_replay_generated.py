@@ -13,6 +13,7 @@ from tests.real.performed_programs import KINDS, performed
 
 MOST = 2_000  # states: what the model can be asked in a moment
 
+
 @pytest.mark.slow
 @given(
     scenario=machines()
