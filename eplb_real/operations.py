@@ -208,7 +208,7 @@ def _all_reduce(host: Host, actor: Actor, op: Any) -> Result:
             raise Raised("violation", f"all_reduce takes a number, got {brought!r}")
         return int(brought)
 
-    answer = _collective(host, actor, op.group, f"all_reduce {op.reduction}", value)
+    answer = _collective(host, actor, op, f"all_reduce {op.reduction}", value)
     with host.gates.step(str(actor)):
         host.interpreter(actor)
         return host.into(op, answer)
@@ -216,20 +216,21 @@ def _all_reduce(host: Host, actor: Actor, op: Any) -> Result:
 
 @_several_steps("barrier")
 def _barrier(host: Host, actor: Actor, op: Any) -> Result:
-    _collective(host, actor, op.group, "barrier", lambda: None)
+    _collective(host, actor, op, "barrier", lambda: None)
     with host.gates.step(str(actor)):
         host.interpreter(actor)
         return {}
 
 
 def _collective(
-    host: Host, actor: Actor, group: str, collective: str, value: Callable[[], int | None]
+    host: Host, actor: Actor, op: Any, collective: str, value: Callable[[], int | None]
 ) -> Any:
     with host.gates.step(str(actor)):
         host.interpreter(actor)
         brought = value()
-        if actor.rank not in host.world.groups[group]:
-            raise Raised("misuse", f"rank {actor.rank} is no member of group {group}")
-        ticket = host.ties.post(group, actor.rank, collective, brought)
+        agree = host.rank.read(lambda variables: value_of(op.agree, variables))
+        if actor.rank not in host.world.groups[op.group]:
+            raise Raised("misuse", f"rank {actor.rank} is no member of group {op.group}")
+        ticket = host.ties.post(op.group, actor.rank, collective, brought, agree)
     host.gates.settled(str(actor))
     return ticket.wait()

@@ -15,8 +15,7 @@ from typing import Any
 from eplb_model.outcome import Actor
 from eplb_model.world import HostOperation, World
 from eplb_real.drivers.base import Ties
-from eplb_real.emulated import Fault
-from eplb_real.emulated.calls import TABLE
+from eplb_real.emulated import Fault, Violation
 from eplb_real.errors import Died, Family, Raised
 from eplb_real.gates import Gates
 from eplb_real.hosts import DeviceCalls
@@ -24,9 +23,6 @@ from eplb_real.observe import Observer
 from eplb_real.operations import OPERATIONS, Host, Result
 from eplb_real.rank import Rank
 from eplb_real.values import holds
-
-# What is performed, by kind; a scenario with other operations is declined.
-PERFORMED: frozenset[str] = frozenset({"branch", *OPERATIONS, *TABLE})
 
 
 class Performer:
@@ -122,6 +118,8 @@ def _family(error: Exception) -> Family:
     """A fault or a violation says so; what a real library raises is misuse of it."""
     if isinstance(error, Raised):
         return error.family
+    if isinstance(error, Violation):
+        return "violation"
     return "fault" if isinstance(error, Fault) else "misuse"
 
 

@@ -23,7 +23,7 @@ from eplb_model.scenario import Scenario
 from eplb_model.trace import schedule_text
 from eplb_real.drivers.base import Driver, library_modules
 from eplb_real.nursery import Nursery, Spawner
-from eplb_real.perform import PERFORMED
+from eplb_real.performed import not_performed
 from eplb_real.run import Order, Pending, RunResult, run
 from eplb_real.values import takes_from_peers
 
@@ -155,7 +155,7 @@ class Replay:
         if plan is None:
             return replayed("inconclusive", f"the model's own answer is {report.verdict}")
         reasons = _missing(scenario, self._driver)
-        reasons += self._driver.declines(scenario, lambda: report)
+        reasons += [*self._driver.declines(scenario, lambda: report), *_claimed(report)]
         if reasons:
             return replayed("declined", "; ".join(reasons))
         results: list[RunResult] = []
@@ -181,7 +181,10 @@ class Replay:
 
 
 def refusals(scenario: Scenario, driver: Driver) -> list[str]:
-    """Why a scenario can't be replayed with a driver here; none if it can."""
+    """Why a scenario can't be replayed with a driver here; none if it can.
+
+    That the model's own answer is about a claim is seen only where it is asked.
+    """
     return [
         *_missing(scenario, driver),
         *driver.declines(scenario, lambda: check(scenario, _search())),
@@ -198,13 +201,21 @@ def lacking(modules: Iterable[str]) -> list[str]:
 def _missing(scenario: Scenario, driver: Driver) -> list[str]:
     missing = lacking({*driver.modules, *library_modules(scenario)})
     operations = [op for program in scenario.world.programs for op in program.code]
-    kinds = {op.kind for op in operations}
     afar = any(takes_from_peers(getattr(op, "moves", ())) for op in operations)
     return [
         *(["no driver here moves variables of a peer"] if afar else ()),
         *(f"it needs {name}, which is not installed" for name in missing),
-        *(f"no driver here performs {kind}" for kind in sorted(kinds - PERFORMED)),
+        *(f"no driver here performs {what}" for what in not_performed(scenario)),
     ]
+
+
+def _claimed(report: Report) -> list[str]:
+    """A claim that fails: what it is about are states, and a driver sees operations."""
+    finding = report.finding
+    fails = finding is not None and any(
+        finding.message.startswith(claim.sentence) for claim in report.claims
+    )
+    return ["what goes wrong is a claim, which no driver looks at"] if fails else []
 
 
 def _search() -> Search:

@@ -1,7 +1,8 @@
 """`torch_gloo`: rows are staged through host memory, and the host waits for the whole exchange.
 
 Rules (specs/protocols.md#communicators):
-- The copies to the host are waited for before anything is sent: the staging buffer is pinned.
+- The stream is waited for before anything is posted, also without copies to the host: the staging
+  buffer is pinned.
 - Receives are copied to the device on the worker's stream; the host does not wait for that.
 - A rank without sends and receives takes no part.
 - A request that raises leaves those before it posted and unwaited, and nothing is copied to the
@@ -19,6 +20,7 @@ from eplb_model.ops.copies import Copy
 from eplb_model.ops.expression import Variable
 from eplb_model.ops.moves import Move
 from eplb_model.ops.point_to_point import Irecv, Isend, WaitRequests
+from eplb_model.ops.synchronize import StreamSynchronize
 from eplb_model.ops.threads import Raise
 from eplb_model.scenario import Statement
 
@@ -44,6 +46,8 @@ def transfer(
             writes=("sent",),
             moves=tuple(moves),
         )
+    elif share.receives:
+        yield StreamSynchronize("side")
     posted = _requests(share)
     yield from posted[:fails_at]
     if fails_at is not None:

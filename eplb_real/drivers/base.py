@@ -30,8 +30,13 @@ class Ticket(Protocol):
 class Ties(Protocol):
     """Host collectives and requests between the ranks of a run."""
 
-    def post(self, group: str, rank: int, collective: str, value: int | None) -> Ticket:
-        """Bring a member's part; `collective` is "barrier", or "all_reduce" and a reduction."""
+    def post(
+        self, group: str, rank: int, collective: str, value: int | None, agree: Any = None
+    ) -> Ticket:
+        """Bring a member's part; `collective` is "barrier", or "all_reduce" and a reduction.
+
+        What members say under `agree` has to be equal; None says nothing.
+        """
 
     def send(self, group: str, source: int, target: int, value: Any) -> Ticket:
         """Post a send between global ranks of a group."""

@@ -4,6 +4,7 @@ Rules:
 - Every group of the scenario is a gloo group of its own, made by all ranks in one order.
 - gloo pairs the n-th call on a group with the n-th, whatever they are; where the model finds that
   different collectives pair, gloo may hang or mix up data, so such a scenario is declined.
+- Nor does it look whether members agree: a scenario in which they don't is declined.
 - A value travels as JSON in a tensor of fixed size.  A received value is in its variable once gloo
   says so, a moment after the two requests met.
 """
@@ -100,8 +101,10 @@ class Gloo:
         self._mailboxes: dict[tuple[str, int], Mailbox] = {}
         self._dist.barrier()  # nobody runs ahead while groups are being made
 
-    def post(self, group: str, rank: int, collective: str, value: int | None) -> Work:
-        """Bring this rank's part of a collective."""
+    def post(
+        self, group: str, rank: int, collective: str, value: int | None, agree: Any = None
+    ) -> Work:
+        """Bring this rank's part of a collective; gloo does not look whether parts agree."""
         _, _, reduction = collective.partition(" ")
         torch, dist = self._torch, self._dist
         if not reduction:
@@ -140,6 +143,8 @@ def _declines(scenario: Scenario, report: Callable[[], Report]) -> list[str]:
     reasons = []
     if _kinds_differ(operations) and _pair_differently(report()):
         reasons.append("different collectives pair, and gloo does not look what it pairs")
+    if any(_asks_to_agree(op) for op in operations) and _disagree(report()):
+        reasons.append("what members of a collective say differs, and gloo does not look at it")
     sent = [getattr(getattr(op, "value", None), "constant", None) for op in operations]
     if any(len(json.dumps(value)) > LETTER_BYTES for value in sent):
         reasons.append(f"a value does not fit into {LETTER_BYTES} bytes")
@@ -159,6 +164,17 @@ def _pair_differently(report: Report) -> bool:
     """Whether the model finds that different collectives pair."""
     finding = report.finding
     return finding is not None and finding.verdict == "violation" and " meets " in finding.message
+
+
+def _asks_to_agree(operation: Any) -> bool:
+    agree = getattr(operation, "agree", None)
+    return agree is not None and getattr(agree, "constant", agree) is not None
+
+
+def _disagree(report: Report) -> bool:
+    """Whether the model finds that members say different things."""
+    finding = report.finding
+    return finding is not None and finding.message.endswith("which have to be equal")
 
 
 def _ties(world: World, ranks: Sequence[int], folder: Path) -> Ties:

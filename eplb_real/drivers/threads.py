@@ -2,7 +2,7 @@
 
 Rules (specs/semantics.md#all-reduce, specs/semantics.md#isend):
 - The n-th call of a member pairs with the n-th of every other; different collectives that pair
-  raise for everybody.
+  raise for everybody, and so do members that say different things under `agree`.
 - Of a pair of ranks the n-th send meets the n-th receive; the value is the receiver's at once.
 """
 
@@ -30,6 +30,7 @@ class Posted:
 
     collective: str = ""
     value: Any = None
+    agree: Any = None
     answer: Any = None
     error: Raised | None = None
     take: Callable[[Any], None] | None = None
@@ -54,9 +55,11 @@ class InProcess:
         }
         self._mail: defaultdict[tuple[object, ...], deque[Posted]] = defaultdict(deque)
 
-    def post(self, group: str, rank: int, collective: str, value: int | None) -> Posted:
+    def post(
+        self, group: str, rank: int, collective: str, value: int | None, agree: Any = None
+    ) -> Posted:
         """Bring a member's part; the last one answers everybody."""
-        posted = Posted(collective, value)
+        posted = Posted(collective, value, agree)
         with self._lock:
             queues = self._groups[group]
             queues[rank].append(posted)
@@ -90,10 +93,14 @@ class InProcess:
 
 def _answer(group: str, parts: Sequence[Posted]) -> None:
     kinds = sorted({part.collective for part in parts})
+    said = [part.agree for part in parts if part.agree is not None]
     _, _, reduction = kinds[0].partition(" ")
     for part in parts:
         if len(kinds) > 1:
             text = f"{part.collective} on group {group} is paired with {', '.join(kinds)}"
+            part.error = Raised("violation", text)
+        elif any(each != said[0] for each in said):
+            text = f"{part.collective} on group {group}: members say {', '.join(map(str, said))}"
             part.error = Raised("violation", text)
         elif reduction:
             part.answer = REDUCTIONS[reduction]([each.value for each in parts])

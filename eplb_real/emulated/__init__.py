@@ -7,7 +7,7 @@ threads here really wait.  Beside the standard library it needs the model's data
 from eplb_real.emulated.call import Call
 from eplb_real.emulated.calls import perform
 from eplb_real.emulated.device import EmulatedDevice, Standing, Ticket
-from eplb_real.emulated.errors import DeviceAborted, Fault, Misuse, NotAllowed
+from eplb_real.emulated.errors import DeviceAborted, Fault, Misuse, NotAllowed, Violation
 from eplb_real.emulated.events import EmulatedEvent
 from eplb_real.emulated.meetings import Fact, Meetings
 from eplb_real.emulated.monitor import Observer
@@ -31,5 +31,6 @@ __all__ = [
     "Standing",
     "Ticket",
     "Turn",
+    "Violation",
     "perform",
 ]

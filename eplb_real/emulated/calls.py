@@ -22,22 +22,32 @@ Performer: TypeAlias = Callable[[EmulatedDevice, str, Operation], Steps]
 
 TABLE: Mapping[str, Performer] = {
     "launch": lambda d, by, op: host_calls.launch(
-        d, by, op.kernel, op.stream, op.reads, op.writes, op.moves
+        d, by, op.kernel, _stream(d, by, op), op.reads, op.writes, op.moves
     ),
-    "memset": lambda d, by, op: host_calls.memset(d, by, op.stream, op.writes),
+    "memset": lambda d, by, op: host_calls.memset(d, by, _stream(d, by, op), op.writes),
     "copy": lambda d, by, op: host_calls.copy(
-        d, by, op.direction, op.stream, op.memory, op.blocking, op.reads, op.writes, op.moves
+        d,
+        by,
+        op.direction,
+        _stream(d, by, op),
+        op.memory,
+        op.blocking,
+        op.reads,
+        op.writes,
+        op.moves,
     ),
     "access": lambda d, by, op: host_calls.access(d, by, op.reads, op.writes),
-    "record_event": lambda d, by, op: host_calls.record(d, by, d.named_event(op.event), op.stream),
-    "stream_wait_event": lambda d, by, op: host_calls.stream_wait(
-        d, by, op.stream, d.named_event(op.event)
+    "record_event": lambda d, by, op: host_calls.record(
+        d, by, d.named_event(op.event), _stream(d, by, op)
     ),
-    "event_synchronize": lambda d, by, op: host_calls.event_synchronize(d.named_event(op.event)),
+    "stream_wait_event": lambda d, by, op: host_calls.stream_wait(
+        d, by, _stream(d, by, op), d.named_event(op.event)
+    ),
+    "event_synchronize": lambda d, by, op: host_calls.event_synchronize(d, d.named_event(op.event)),
     "event_query": lambda d, by, op: host_calls.event_query(d.named_event(op.event)),
-    "stream_synchronize": lambda d, by, op: host_calls.stream_synchronize(d, op.stream),
-    "stream_query": lambda d, by, op: host_calls.stream_query(d, op.stream),
-    "device_synchronize": lambda d, by, op: host_calls.device_synchronize(d),
+    "stream_synchronize": lambda d, by, op: host_calls.stream_synchronize(d, _stream(d, by, op)),
+    "stream_query": lambda d, by, op: host_calls.stream_query(d, _stream(d, by, op)),
+    "device_synchronize": lambda d, by, op: host_calls.device_synchronize(d, by),
     "await_resident": lambda d, by, op: host_calls.await_started(d, op.kernel, op.number),
     "await_complete": lambda d, by, op: host_calls.await_ended(d, op.kernel, op.number),
     "malloc": lambda d, by, op: host_calls.allocate(d, by),
@@ -51,12 +61,22 @@ TABLE: Mapping[str, Performer] = {
     "wait_flag": lambda d, by, op: host_calls.wait_flag(d, op.flag),
     "is_set": lambda d, by, op: host_calls.is_set(d, op.flag),
     "cpu_gpu_event_record": lambda d, by, op: host_calls.pair_record(
-        d, by, d.named_pair(op.event), op.stream, bool(op.raises)
+        d, by, d.named_pair(op.event), _stream(d, by, op), bool(op.raises)
     ),
     "cpu_gpu_event_wait": lambda d, by, op: host_calls.pair_wait(
-        d, by, d.named_pair(op.event), op.stream, bool(op.raises)
+        d, by, d.named_pair(op.event), _stream(d, by, op), bool(op.raises)
     ),
+    "group_start": lambda d, by, op: host_calls.group_start(d, by),
+    "group_end": lambda d, by, op: host_calls.group_end(d, by, op.drop),
+    "group_boundary": lambda d, by, op: host_calls.group_boundary(d, by),
+    "set_device": lambda d, by, op: host_calls.set_device(d, by, op.device),
+    "set_stream": lambda d, by, op: host_calls.set_stream(d, by, _stream(d, by, op)),
 }
+
+
+def _stream(device: EmulatedDevice, by: str, op: Operation) -> str:
+    """The stream that an operation means when it is called."""
+    return device.callers.stream(by, op.stream)
 
 
 def perform(device: EmulatedDevice, by: str, op: Operation) -> Call:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from eplb_model.world import World
+from eplb_model.world import CURRENT, World
 from eplb_real.emulated import host_calls
 from eplb_real.emulated.call import Call, Steps
 from eplb_real.emulated.events import EmulatedEvent, Pair
@@ -137,7 +137,8 @@ class EmulatedDevice(Monitor):
 
     def synchronize(self) -> None:
         """Wait for all that the device holds now."""
-        self.call("synchronize", host_calls.device_synchronize(self)).finish()
+        me = self.me()
+        self.call("synchronize", host_calls.device_synchronize(self, me)).finish()
 
     def free(self) -> None:
         """Free memory: keeps the context lock until what the device holds now is done."""
@@ -206,19 +207,19 @@ class EmulatedDevice(Monitor):
         return self._pairs[name]
 
     def stream(self, name: str) -> EmulatedStream:
-        """A handle of a stream; `KeyError` names the streams there are."""
+        """A handle of a stream, or of the current one; `KeyError` names the streams there are."""
+        name = self.callers.stream(self.me(), name)
         if name not in self.queues.names:
             raise KeyError(f"no stream {name!r}; known: {', '.join(self.queues.names)}")
         return EmulatedStream(self, name)
 
     def current_stream(self) -> EmulatedStream:
-        """The calling thread's stream: the first one of the device unless it chose another."""
-        name: str = getattr(self._current, "name", self.queues.names[0])
-        return self.stream(name)
+        """The calling thread's stream: the default one of the device unless it chose another."""
+        return self.stream(CURRENT)
 
     def set_current_stream(self, stream: EmulatedStream) -> None:
         """Choose the calling thread's current stream."""
-        self._current.name = stream.name
+        self.callers.set_stream(self.me(), stream.name)
 
     # --- what there is to see ----------------------------------------------------------------
 

@@ -13,5 +13,12 @@ class Fault(RuntimeError):
     """An error that the scenario asked for."""
 
 
+class Violation(RuntimeError):
+    """What must not be by a rule of the program or of the scenario."""
+
+
 class NotAllowed(RuntimeError):
     """A single step that may not be taken now; the text says what it waits for."""
+
+
+UNRECORDED = "wait on an unrecorded event"  # what a scenario may forbid, in its words

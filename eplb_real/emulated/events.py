@@ -43,7 +43,7 @@ class EmulatedEvent:
     def synchronize(self) -> None:
         """Let the calling thread wait for the record of now."""
         what = f"synchronize event {self.name}".rstrip()
-        self._device.call(what, host_calls.event_synchronize(self)).finish()
+        self._device.call(what, host_calls.event_synchronize(self._device, self)).finish()
 
 
 @dataclass(slots=True)

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from eplb_real.emulated.call import Steps, at_once
-from eplb_real.emulated.errors import Fault, Misuse
+from eplb_real.emulated.callers import Kept, is_of_nccl
+from eplb_real.emulated.errors import UNRECORDED, Fault, Misuse, Violation
 from eplb_real.emulated.queues import Await, Item, Launched, Moves, Record, Transfer
 
 if TYPE_CHECKING:
@@ -38,25 +39,13 @@ def launch(
     writes: Buffers,
     moves: Moves = (),
 ) -> Steps:
-    """Put a kernel on a stream; the first launch from a module may have to load it."""
-    module = device.kernels[kernel].module
-    while True:
-        yield (
-            lambda: (
-                device.locks.why_no_context(by)
-                or (None if device.must_load(module) else _why_no_room(device, by, stream))
-            )
-        )
-        if module is not None and device.must_load(module):
-            yield from _load(device, by, module)
-        elif device.queues.is_full(stream):
-            device.locks.hold_records(by)
-        else:
-            break
-    device.locks.release_records(by)
-    if not device.distributor.can_ever_fit(device.kernels[kernel]):
-        raise Misuse(f"{kernel}: a grid of {device.kernels[kernel].ctas} can't be resident")
-    _submit_kernel(device, by, kernel, stream, reads, writes, moves)
+    """Put a kernel on a stream, or keep it for the end of the thread's NCCL group."""
+    caller = device.callers.of(by)
+    if caller.keeps(device.kernels[kernel]):
+        yield at_once
+        caller.kept.append(Kept(kernel, stream, tuple(reads), tuple(writes), moves))
+    else:
+        yield from _launch(device, by, Kept(kernel, stream, tuple(reads), tuple(writes), moves))
 
 
 def memset(device: EmulatedDevice, by: str, stream: str, writes: Buffers) -> Steps:
@@ -107,9 +96,10 @@ def new_event(device: EmulatedDevice, by: str, name: str) -> Steps:
 # --- calls that wait, or ask -----------------------------------------------------------------
 
 
-def event_synchronize(event: EmulatedEvent) -> Steps:
+def event_synchronize(device: EmulatedDevice, event: EmulatedEvent) -> Steps:
     """Wait for the record that the event holds at the call."""
     yield at_once
+    _check_recorded(device, event)
     marks = () if event.mark is None else (event.mark,)
     yield lambda: _why_pending(marks)
 
@@ -143,10 +133,10 @@ def stream_query(device: EmulatedDevice, stream: str) -> Steps:
     return device.queues.head(stream) is None
 
 
-def device_synchronize(device: EmulatedDevice) -> Steps:
-    """Wait for all that every stream holds at the call."""
+def device_synchronize(device: EmulatedDevice, by: str) -> Steps:
+    """Wait for all that every stream of the current device holds at the call."""
     yield at_once
-    marks = device.queues.marks()
+    marks = device.queues.marks(device.callers.of(by).device)
     yield lambda: _why_pending(marks)
 
 
@@ -184,7 +174,7 @@ def free(device: EmulatedDevice, by: str) -> Steps:
     """Keeps the context lock until all that the device held at the call is done (G42, G44)."""
     yield lambda: device.locks.why_no_context(by)
     device.locks.context = by
-    marks = device.queues.marks()
+    marks = device.queues.marks(device.callers.of(by).device)
     yield lambda: _why_pending(marks)
     device.locks.context = None
 
@@ -255,7 +245,86 @@ def pair_wait(device: EmulatedDevice, by: str, pair: Pair, stream: str, raises: 
     pair.flag = False
 
 
+# --- NCCL groups, and what is current --------------------------------------------------------
+
+
+def group_start(device: EmulatedDevice, by: str) -> Steps:
+    """Open a group of the thread, or one more level of it."""
+    yield at_once
+    device.callers.of(by).depth += 1
+
+
+def group_end(device: EmulatedDevice, by: str, drop: bool) -> Steps:
+    """Close a level; the last one submits what was kept, and an error there loses the rest."""
+    caller = device.callers.of(by)
+    if drop or caller.depth != 1 or not caller.kept:
+        yield at_once
+        if caller.depth == 0 and not drop:
+            raise Misuse("a group ends that was never started")
+        caller.depth -= 1
+        if drop or caller.depth == 0:
+            caller.close()
+        return
+    try:
+        while caller.kept:
+            yield from _launch(device, by, caller.kept[0])
+            caller.kept.pop(0)
+    finally:
+        caller.close()
+
+
+def group_boundary(device: EmulatedDevice, by: str) -> Steps:
+    """No group of the thread may be open here."""
+    yield at_once
+    caller = device.callers.of(by)
+    if caller.depth:
+        kept = ", ".join(each.kernel for each in caller.kept) or "nothing"
+        opened = f"depth {caller.depth}, kept: {kept}"
+        raise Violation(f"an NCCL group is open at a boundary ({opened})")
+
+
+def set_device(device: EmulatedDevice, by: str, number: int) -> Steps:
+    """Make a device the current one of the thread."""
+    yield at_once
+    if not device.callers.has_device(number):
+        raise Misuse(f"rank {device.rank} has no device {number}")
+    device.callers.of(by).device = number
+
+
+def set_stream(device: EmulatedDevice, by: str, stream: str) -> Steps:
+    """Make a stream the current one of the thread, and its device the current device."""
+    yield at_once
+    device.callers.set_stream(by, stream)
+
+
 # --- what these share ------------------------------------------------------------------------
+
+
+def _launch(device: EmulatedDevice, by: str, call: Kept) -> Steps:
+    """Submit a kernel; the first launch from a module may have to load it."""
+    kernel, stream = device.kernels[call.kernel], call.stream
+    module = kernel.module
+    while True:
+        yield (
+            lambda: (
+                device.locks.why_no_context(by)
+                or (None if device.must_load(module) else _why_no_room(device, by, stream))
+            )
+        )
+        if module is not None and device.must_load(module):
+            yield from _load(device, by, module)
+        elif device.queues.is_full(stream):
+            device.locks.hold_records(by)
+        else:
+            break
+    device.locks.release_records(by)
+    on, mine = device.callers.device_of[stream], device.callers.of(by).device
+    if on != mine and not is_of_nccl(kernel):
+        where = f"{device.rank}.{stream} is on device {on}, the thread on device {mine}"
+        raise Misuse(f"{kernel.name}: {where}")
+    if not device.distributor.can_ever_fit(kernel):
+        raise Misuse(f"{kernel.name}: a grid of {kernel.ctas} can't be resident")
+    _submit_kernel(device, by, call.kernel, stream, call.reads, call.writes, call.moves)
 
 
 def _small_kernel(
@@ -291,9 +360,16 @@ def _submit_kernel(
 
 
 def _await(device: EmulatedDevice, by: str, stream: str, event: EmulatedEvent) -> None:
+    _check_recorded(device, event)
     mark = event.mark
     if mark is not None and not mark.done:
         device.queues.submit(stream, by, Await(mark, event.name))
+
+
+def _check_recorded(device: EmulatedDevice, event: EmulatedEvent) -> None:
+    """The error of a wait that the scenario forbids."""
+    if event.mark is None and UNRECORDED in device.forbids:
+        raise Violation(f"waits on event {event.name}, which was never recorded")
 
 
 def _why_no_room(device: EmulatedDevice, by: str, stream: str) -> str | None:
@@ -307,7 +383,7 @@ def _why_no_room(device: EmulatedDevice, by: str, stream: str) -> str | None:
 
 def _load(device: EmulatedDevice, by: str, module: str) -> Steps:
     device.locks.context = by
-    marks = device.queues.marks()
+    marks = device.queues.marks(device.callers.of(by).device)
     yield lambda: _why_pending(marks)
     device.loaded.add(module)
     device.locks.context = None

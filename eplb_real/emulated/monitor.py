@@ -18,6 +18,7 @@ from typing import Protocol
 
 from eplb_model.world import World
 from eplb_real.emulated.accesses import Access, Overlaps
+from eplb_real.emulated.callers import Callers
 from eplb_real.emulated.errors import NotAllowed
 from eplb_real.emulated.kernels import Running
 from eplb_real.emulated.locks import Locks
@@ -96,6 +97,8 @@ class Monitor:
         self.queues = Queues(streams, connections, machine.queue_depth)
         self.distributor = Distributor(machine)
         self.locks = Locks()
+        self.callers = Callers(streams)
+        self.forbids = world.forbids
         self.gil: str | None = None  # the thread that blocks with the interpreter lock held (G45)
         self.flags: dict[str, bool] = {}
         self.loaded: set[str] = set()

@@ -104,6 +104,7 @@ class Queues:
     def __init__(self, streams: Sequence[Stream], connections: Sequence[int], depth: int) -> None:
         self.names = tuple(stream.name for stream in streams)
         self._kinds = {stream.name: stream.kind for stream in streams}
+        self._devices = {stream.name: stream.device for stream in streams}
         self._streams: dict[str, deque[Item]] = {name: deque() for name in self.names}
         by_connection: dict[int, list[Item]] = {number: [] for number in connections}
         self._queue_of = {
@@ -125,9 +126,10 @@ class Queues:
         held = self._streams[stream]
         return held[-1] if held else None
 
-    def marks(self) -> tuple[Item, ...]:
-        """The marks of all streams that hold something."""
-        return tuple(mark for name in self.names if (mark := self.mark(name)) is not None)
+    def marks(self, device: int | None = None) -> tuple[Item, ...]:
+        """The marks of all streams that hold something; of one device, or of all."""
+        names = [name for name in self.names if device in (None, self._devices[name])]
+        return tuple(mark for name in names if (mark := self.mark(name)) is not None)
 
     def is_full(self, stream: str) -> bool:
         """Whether a stream holds as much as its launch queue takes (G3)."""
@@ -135,9 +137,10 @@ class Queues:
 
     def submit(self, stream: str, by: str, work: Work) -> Item:
         """Put work on a stream, behind the waits that the legacy default stream implies (G9)."""
-        opposite = OPPOSITE.get(self._kinds[stream])
+        opposite, device = OPPOSITE.get(self._kinds[stream]), self._devices[stream]
         for other in self.names:
-            if self._kinds[other] == opposite and (mark := self.mark(other)) is not None:
+            implied = self._kinds[other] == opposite and self._devices[other] == device
+            if implied and (mark := self.mark(other)) is not None:
                 self._append(Item(stream, by, Await(mark)))
         item = Item(stream, by, work)
         self._append(item)

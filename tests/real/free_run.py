@@ -20,6 +20,7 @@ from eplb_real.emulated import (
     Misuse,
     Observer,
     Standing,
+    Violation,
     perform,
 )
 from eplb_real.emulated.calls import TABLE
@@ -76,7 +77,7 @@ def run(described: Scenario, seed: int = 0) -> Outcome:
             for op in code:
                 if op.kind in TABLE:
                     perform(device, name, op).finish()
-        except (DeviceAborted, Misuse) as error:
+        except (DeviceAborted, Misuse, Violation) as error:
             errors.append(f"{type(error).__name__} {error}")
         with monitor:
             left.discard(f"{device.rank}.{name}")

@@ -21,7 +21,17 @@ from eplb_model.scenario import Scenario
 from eplb_model.state import DONE, NOBODY, Item, Mark, Run, State
 from eplb_model.step import enabled, initial, options, step
 from eplb_model.world import World
-from eplb_real.emulated import Call, EmulatedDevice, Fault, Gated, Meetings, Misuse, Turn, perform
+from eplb_real.emulated import (
+    Call,
+    EmulatedDevice,
+    Fault,
+    Gated,
+    Meetings,
+    Misuse,
+    Turn,
+    Violation,
+    perform,
+)
 from eplb_real.emulated import queues as real
 from eplb_real.emulated.calls import TABLE
 from eplb_real.emulated.kernels import Running
@@ -57,7 +67,7 @@ class Lockstep:
         failed = None
         try:
             call.step(timeout=0)
-        except (Misuse, Fault) as error:
+        except (Misuse, Fault, Violation) as error:
             failed = str(error)
         left = self.is_at(after, actor) != self.is_at(before, actor)
         assert call.done == left, f"{actor}: {op}"

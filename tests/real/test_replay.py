@@ -7,9 +7,7 @@ from dataclasses import replace
 import pytest
 
 from eplb_model.check import check
-from eplb_model.ops import OPERATIONS
 from eplb_model.vector import catalogue, load
-from eplb_real.perform import PERFORMED
 from eplb_real.runner import Plan, Replay, Wish, document, judge, plan_of
 from tests.real.places import handing_over, hanging
 
@@ -86,20 +84,6 @@ def test_gloo_declines_collectives_of_different_kinds_that_pair(gloo):
 
     why = "different collectives pair, and gloo does not look what it pairs"
     assert (replayed.answer, replayed.why, replayed.runs) == ("declined", why, ())
-
-
-# The emulated device knows buffers by name: it has no blocks that tensors share.  It is one GPU:
-# threads have no current device or stream there, no groups of NCCL, and no engines.
-DECLINED = {
-    *("alloc", "drop", "record_stream"),
-    *("group_boundary", "group_end", "group_start", "set_device", "set_stream"),
-    *("read", "wait_reads"),
-}
-
-
-def test_every_operation_is_performed_or_declined_by_name():
-    assert set(OPERATIONS) - PERFORMED == DECLINED
-    assert set(OPERATIONS) >= PERFORMED
 
 
 def test_each_setting_of_a_switch_that_nobody_measured_is_replayed(threads):

@@ -7,18 +7,19 @@ from hypothesis import assume, given, settings
 
 from eplb_model.check import Search, check
 from eplb_model.strategies import scenarios
-from eplb_real.perform import PERFORMED
 from eplb_real.runner import Wish
 from tests.generated import TINY, machines, often
+from tests.real.performed_programs import KINDS, performed
 
 MOST = 2_000  # states: what the model can be asked in a moment
 
 
-KINDS = sorted(PERFORMED - {"branch"})  # which blocks are made of
-
-
 @pytest.mark.slow
-@given(scenario=machines().flatmap(lambda each: scenarios(TINY, machine=each, kinds=KINDS)))
+@given(
+    scenario=machines()
+    .flatmap(lambda each: scenarios(TINY, machine=each, kinds=KINDS))
+    .map(performed)
+)
 @settings(often, max_examples=often.max_examples // 4)
 def test_the_model_has_every_run_of_a_generated_program(threads, scenario):
     report = check(scenario, Search(max_states=MOST))

@@ -1,0 +1,94 @@
+"""What is performed for real is said once, and holds for every driver; the rest has a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, make_dataclass, replace
+from typing import Any, ClassVar
+
+import pytest
+
+from eplb_model.ops import OPERATIONS as VOCABULARY
+from eplb_model.ops.registry import HostStep
+from eplb_model.scenario import RankPlan, Scenario, ThreadPlan
+from eplb_model.vector import load
+from eplb_model.world import Stream
+from eplb_real.emulated.calls import TABLE
+from eplb_real.operations import OPERATIONS as HOST
+from eplb_real.performed import OPERATIONS, SURROUNDINGS, not_performed
+from eplb_real.runner import Wish
+
+# The emulated device knows buffers by name; it has no blocks that tensors share.
+DECLINED = {"alloc", "drop", "record_stream"}
+
+
+def _running(*body: Any) -> Scenario:
+    one = load("grid_too_large").scenario()
+    return replace(one, ranks=(RankPlan((ThreadPlan("main", body),), (Stream("a"),)),))
+
+
+def test_every_operation_is_performed_or_declined_by_name():
+    assert set(VOCABULARY) - set(OPERATIONS) == DECLINED
+
+
+def test_what_is_said_to_be_performed_is_what_somebody_performs():
+    assert set(OPERATIONS) == {"branch", *TABLE, *HOST}
+
+
+@pytest.mark.parametrize("kind", sorted(OPERATIONS))
+def test_a_field_that_is_said_to_be_performed_is_there(kind):
+    assert OPERATIONS[kind] <= {each.name for each in fields(VOCABULARY[kind])}
+
+
+def test_the_surroundings_that_are_performed_are_there():
+    one = load("crossed_communicators").scenario()
+    kernel = next(iter(one.kernels.values()))
+    there = {
+        "a scenario": one,
+        "a rank": one.ranks[0],
+        "a stream": one.ranks[0].streams[0],
+        "a kernel": kernel,
+        "a meeting": kernel.meets,
+    }
+
+    assert there.keys() == SURROUNDINGS.keys()
+    assert all(
+        SURROUNDINGS[what] <= {each.name for each in fields(value)} for what, value in there.items()
+    )
+
+
+def test_an_operation_that_nobody_knows_yet_is_refused():
+    @dataclass(frozen=True)
+    class Levitate(HostStep):
+        kind: ClassVar[str] = "levitate"
+
+    assert not_performed(_running(Levitate())) == ["operation levitate"]
+
+
+@pytest.mark.parametrize(("value", "reasons"), [(0, []), (1, ["moves of malloc"])])
+def test_a_field_that_nobody_knows_yet_is_refused_unless_it_asks_for_nothing(value, reasons):
+    fresh = make_dataclass(
+        "Malloc", [("moves", int, 0)], bases=(HostStep,), namespace={"kind": "malloc"}
+    )
+
+    assert not_performed(_running(fresh(value))) == reasons
+
+
+@pytest.mark.parametrize(
+    ("name", "reasons"),
+    [
+        ("crossed_communicators", []),
+        ("freed_block_reused_in_flight", ["operation alloc", "operation drop"]),
+        ("votes_out_of_step", []),
+    ],
+)
+def test_what_is_not_performed_has_a_name(name, reasons):
+    assert not_performed(load(name).scenario()) == reasons
+
+
+@pytest.mark.parametrize("driver", ["threads", "gloo"])
+def test_every_driver_declines_what_is_not_performed(driver, request):
+    replay = request.getfixturevalue(driver)
+    (replayed,) = replay.scenario(load("freed_block_reused_in_flight").scenario(), Wish())
+
+    why = "no driver here performs operation alloc; no driver here performs operation drop"
+    assert (replayed.answer, replayed.why, replayed.runs) == ("declined", why, ())
