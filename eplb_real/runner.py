@@ -199,6 +199,7 @@ def _missing(scenario: Scenario, driver: Driver) -> list[str]:
     kinds = {op.kind for program in scenario.world.programs for op in program.code}
     return [
         *(f"it needs {name}, which is not installed" for name in missing),
+        *(f"it needs {what}" for what in driver.lacks()),
         *(f"no driver here performs {kind}" for kind in sorted(kinds - PERFORMED)),
     ]
 
