@@ -105,7 +105,13 @@ class _Place:
         self._gates = Gates(closed, self._did, self._order["budget"])
         driver = DRIVERS[self._order["driver"]]
         self._devices = Devices(
-            world, ranks, self._observer, closed, self._order["seed"], self._tell, driver.event_class
+            world,
+            ranks,
+            self._observer,
+            closed,
+            self._order["seed"],
+            self._tell,
+            driver.event_class,
         )
         self._ready.set()
         ties = driver.ties(world, ranks, folder)

@@ -9,7 +9,9 @@ from eplb_real.drivers.gloo import GLOO
 from eplb_real.drivers.threads import THREADS
 from eplb_real.drivers.vllm import BY_VERSION
 
-DRIVERS: Mapping[str, Driver] = {driver.name: driver for driver in (THREADS, GLOO, *BY_VERSION.values())}
+DRIVERS: Mapping[str, Driver] = {
+    driver.name: driver for driver in (THREADS, GLOO, *BY_VERSION.values())
+}
 
 # Names that are known, and why there is nothing behind them here.
 ABSENT: Mapping[str, str] = {

@@ -1,0 +1,284 @@
+"""vLLM's EPLB with a recorder at its seams, and with the faults that are asked for.
+
+Rules (specs/refinement.md#vllm has the table of what stands for which operation of the model):
+- What is replaced are names of modules, methods of `CpuGpuEvent` and attributes of a model's
+  state.  `step()`, the worker, the transfer and the move are vLLM's text; only with `record_first`
+  two neighbouring statements of one function change places.
+- A read or write of `pending_result` and `rebalanced` is a call: those are the shared variables.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from eplb_real.vllm.accelerator import Accelerator
+from eplb_real.vllm.recorder import Recorder
+from eplb_real.vllm.stubs import load
+
+MODULES = ("eplb_utils", "eplb_communicator", "rebalance_execute", "async_worker", "eplb_state")
+VARIABLES = {"pending_result": "pending", "rebalanced": "rebalanced"}
+LOOKS_AGAIN_WITHIN = 10.0  # seconds for the worker of `record_first`
+
+
+class Watched:
+    """The modules of a version, watched.
+
+    Parameters
+    ----------
+    asked
+        The run: version, layers, cycles and faults (`Asked` of `protocol.py`, as a mapping).
+    recorder
+        Where calls go.
+    rank
+        This process.
+    """
+
+    def __init__(self, asked: Mapping[str, Any], recorder: Recorder, rank: int) -> None:
+        self._asked = asked
+        self._recorder = recorder
+        self._accelerator = Accelerator(recorder)
+        self._faulty = rank == asked["ranks"] - 1
+        self._groups: dict[int, str] = {}
+        self._made = 0  # consumed events
+        self._woken = 0
+        self._transferred = 0
+        self._weights: list[int] = []  # ids of the lists of layers, in order
+        self._looked = threading.Event()
+        self.records = 0  # of the event that wakes the worker
+        self.modules = {name: load(asked["version"], name) for name in MODULES}
+        self._replace()
+
+    def name_group(self, group: Any, name: str) -> None:
+        """A group whose collectives are recorded under a name."""
+        self._groups[id(group)] = name
+
+    def name_layers(self, layers: list[Any]) -> None:
+        """The weights of the model, layer by layer."""
+        self._weights = [id(layer) for layer in layers]
+
+    # --- what is put where -------------------------------------------------------------------
+
+    def _replace(self) -> None:
+        distributed: Any = importlib.import_module("torch.distributed")
+        self._distributed = distributed
+        torch = self._accelerator.torch(all_reduce=self._all_reduce)
+        for module in self.modules.values():
+            module.torch = torch
+        communicator, worker, state = (
+            self.modules[name] for name in ("eplb_communicator", "async_worker", "eplb_state")
+        )
+        communicator.batch_isend_irecv = self._batch
+        self._wrap(communicator.TorchDistGlooStagedEplbCommunicator, "execute", self._execute)
+        worker.run_rebalance_experts = self._rebalance(worker.run_rebalance_experts)
+        worker.transfer_layer = self._transfer(worker.transfer_layer)
+        state.all_reduce = self._all_reduce
+        state.move_from_buffer = self._move(state.move_from_buffer)
+        state._pad_out_tensor = self._pad(state._pad_out_tensor)
+        if self._asked["record_first"]:
+            state._move_to_workspace = _swapped(state._move_to_workspace)
+        event = self.modules["eplb_utils"].CpuGpuEvent
+        for name, around in (
+            ("__init__", self._make_event),
+            ("record", self._record),
+            ("wait", self._wait),
+        ):
+            self._wrap(event, name, around)
+        self._watch_variables(state.EplbModelState)
+
+    def _wrap(self, owner: Any, name: str, around: Callable[..., Any]) -> None:
+        original = getattr(owner, name)
+
+        def method(own: Any, *args: Any, **named: Any) -> Any:
+            return around(original, own, *args, **named)
+
+        setattr(owner, name, method)
+
+    # --- events ------------------------------------------------------------------------------
+
+    def _make_event(self, original: Any, own: Any) -> None:
+        original(own)
+        if self._recorder.is_main():
+            own.watched_as = "rearrange"
+        else:
+            own.watched_as = f"consumed_{self._made}"
+            self._made += 1
+
+    def _record(self, original: Any, own: Any, stream: Any = None) -> None:
+        name = (stream or self._accelerator.current_stream()).name
+        with self._recorder.call("cpu_gpu_event_record", event=own.watched_as, stream=name):
+            original(own, stream)
+        if own.watched_as == "rearrange":
+            self.records += 1
+        elif self._asked["record_first"]:
+            self._looked.wait(LOOKS_AGAIN_WITHIN)
+
+    def _wait(self, original: Any, own: Any, stream: Any = None) -> None:
+        if own.watched_as == "rearrange":
+            if self._woken == self._asked["cycles"]:
+                raise SystemExit  # the model's worker ends here, vLLM's would wait for ever
+            self._woken += 1
+        name = (stream or self._accelerator.current_stream()).name
+        with self._recorder.call("cpu_gpu_event_wait", event=own.watched_as, stream=name):
+            original(own, stream)
+
+    # --- collectives and requests ------------------------------------------------------------
+
+    def _all_reduce(self, tensor: Any, *args: Any, group: Any = None, **named: Any) -> Any:
+        name = self._groups.get(id(group))
+        if name is None:
+            return self._distributed.all_reduce(tensor, *args, group=group, **named)
+        with self._recorder.call("all_reduce", group=name) as result:
+            found = self._distributed.all_reduce(tensor, *args, group=group, **named)
+            result["value"] = int(tensor.item())
+        return found
+
+    def _batch(self, operations: list[Any]) -> list[Any]:
+        for each in operations:
+            kind = "isend" if each.op is self._distributed.isend else "irecv"
+            with self._recorder.call(kind, group="eplb_cpu", peer=each.group_peer):
+                pass
+        return [_All(self._recorder, self._distributed.batch_isend_irecv(operations))]
+
+    def _execute(self, original: Any, own: Any) -> None:
+        with self._accelerator.staging():
+            original(own)
+
+    # --- the worker --------------------------------------------------------------------------
+
+    def _rebalance(self, original: Any) -> Callable[..., Any]:
+        def run_rebalance_experts(model: Any, state: Any, placement: Any, stream: Any) -> Any:
+            copies = {"direction": "d2h", "stream": stream.name, "reads": ["load", "map"]}
+            with self._recorder.call("copy", **copies):
+                return original(model, state, placement, stream)
+
+        return run_rebalance_experts
+
+    def _transfer(self, original: Any) -> Callable[..., Any]:
+        def transfer_layer(**named: Any) -> Any:
+            number, self._transferred = self._transferred, self._transferred + 1
+            fails = self._faulty and number == self._asked["raises"]
+            if fails and not self._asked["raises_after"]:
+                self._fail()
+            found = original(**named)
+            if fails:
+                self._fail()
+            return found
+
+        return transfer_layer
+
+    def _fail(self) -> None:
+        with self._recorder.call("raise"):
+            raise RuntimeError("the transfer failed")
+
+    # --- the move ----------------------------------------------------------------------------
+
+    def _move(self, original: Any) -> Callable[..., Any]:
+        def move_from_buffer(*, expert_weights: Any, **named: Any) -> Any:
+            live = f"weights_{self._weights.index(id(expert_weights))}"
+            stream = self._accelerator.current_stream().name
+            copies = {"direction": "d2d", "stream": stream, "reads": ["buffer"], "writes": [live]}
+            with self._recorder.call("copy", **copies):
+                return original(expert_weights=expert_weights, **named)
+
+        return move_from_buffer
+
+    def _pad(self, original: Any) -> Callable[..., Any]:
+        def pad_out_tensor(src: Any, dst: Any) -> None:
+            original(src, _Target(dst, self._recorder, self._accelerator))
+
+        return pad_out_tensor
+
+    # --- shared variables --------------------------------------------------------------------
+
+    def _watch_variables(self, owner: Any) -> None:
+        number = self._number
+
+        def write(own: Any, name: str, value: Any) -> None:
+            if name not in VARIABLES or "watched" not in own.__dict__:
+                object.__setattr__(own, name, value)
+                return
+            with self._recorder.call("put", variable=VARIABLES[name]) as result:
+                object.__setattr__(own, name, value)
+                result["value"] = int(value) if name == "rebalanced" else number(value)
+
+        def read(own: Any, name: str) -> Any:
+            value = object.__getattribute__(own, name)
+            if name == "pending_result" and "watched" in object.__getattribute__(own, "__dict__"):
+                self._read(sys._getframe(1).f_code.co_name, value)
+            return value
+
+        owner.__setattr__ = write
+        owner.__getattribute__ = read
+
+    def _read(self, reader: str, value: Any) -> None:
+        """A read of what is published, which means what the function does with it."""
+        if not self._recorder.is_main():  # W12
+            try:
+                with self._recorder.call("assert"):
+                    assert value is None, "pending is not null"
+            except AssertionError:
+                pass  # vLLM's own one follows
+            self._looked.set()
+        elif reader == "_all_ranks_result_ready":
+            with self._recorder.call("test", into="published") as result:
+                result["value"] = value is not None
+        else:
+            with self._recorder.call("put", variable="taken") as result:
+                result["value"] = self._number(value)
+
+    def _number(self, published: Any) -> int | None:
+        """What the model calls a publication: its event's number."""
+        if published is None:
+            return None
+        return int(published.consumed_event.watched_as.removeprefix("consumed_"))
+
+
+class _All:
+    """Requests that are waited for together."""
+
+    def __init__(self, recorder: Recorder, requests: list[Any]) -> None:
+        self._recorder = recorder
+        self._requests = requests
+
+    def wait(self) -> None:
+        with self._recorder.call("wait_requests"):
+            for request in self._requests:
+                request.wait()
+
+
+class _Target:
+    """A tensor on the device that the host copies a map to."""
+
+    def __init__(self, tensor: Any, recorder: Recorder, accelerator: Accelerator) -> None:
+        self.shape = tensor.shape
+        self._tensor = tensor
+        self._recorder = recorder
+        self._accelerator = accelerator
+
+    def copy_(self, source: Any, non_blocking: bool = False) -> None:
+        with self._recorder.call(
+            "copy",
+            direction="h2d",
+            stream=self._accelerator.current_stream().name,
+            memory="pinned" if source.is_pinned() else "pageable",
+            blocking=not non_blocking,
+        ):
+            self._tensor.copy_(source, non_blocking=non_blocking)
+
+
+def _swapped(function: Any) -> Any:
+    """The function with its last two statements in the other order."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    (definition,) = tree.body
+    assert isinstance(definition, ast.FunctionDef)
+    definition.body[-2:] = reversed(definition.body[-2:])
+    names = function.__globals__
+    exec(compile(tree, function.__code__.co_filename, "exec"), names)  # noqa: S102
+    return names[function.__name__]
