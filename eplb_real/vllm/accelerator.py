@@ -1,7 +1,7 @@
-"""An accelerator that isn't there: named streams and events that finish at once, seen by a recorder.
+"""An accelerator that isn't there: named streams and events that finish at once.
 
 Rules:
-- Tensors are on the CPU, so whatever is enqueued is done; only calls of the host are of interest.
+- Tensors are on the CPU, so whatever is enqueued is done; what the host waits for is recorded.
 - Modules of vLLM get `torch` with these in place of streams, events and devices; torch itself is
   not touched.
 - A thread's current stream is its own: `compute` for the main thread, else `unordered`.

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class Asked:
     version: str = REFERENCE
     ranks: int = 2
     layers: int = 1
+    models: int = 1
     cycles: int = 1
     interval: int = 1
     moved: str = "swap"
@@ -61,6 +62,7 @@ class Asked:
     record_first: bool = False
     drain: int | None = None
     steps: int = 2000  # at most
+    seed: int = 0  # of the lengths of forward passes
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +77,19 @@ class Ran:
 def scenario_of(asked: Asked, **settings: Any) -> Scenario:
     """The model of a run; further settings replace those of the run."""
     named = {**asdict(asked), "version": asked.version.rpartition(".")[0]}
-    del named["steps"]
+    del named["steps"], named["seed"]
     return load(VECTOR).scenario({**named, **settings})
 
 
 def is_visible(op: Any) -> bool:
     """Whether an operation of the model is one that is seen here."""
     if op.kind in ("put", "test"):
-        return getattr(op, "variable", getattr(op, "into", "")) in VARIABLES
+        name = str(getattr(op, "variable", getattr(op, "into", "")))
+        return name.partition("_of_")[0] in VARIABLES
     if op.kind == "copy":
         return bool(op.direction == "d2h" or (op.stream == "compute" and op.writes != ("load",)))
     if op.kind == "assert":
-        return str(op.condition).startswith("pending ")
+        return str(op.condition).startswith("pending")
     if op.kind == "stream_synchronize":
         return bool(op.stream == "side")
     return op.kind in KINDS
@@ -117,10 +120,12 @@ def run(asked: Asked) -> Ran:
     return Ran(tuple(lines), "completed" if _all_done(lines, asked.ranks) else "hung")
 
 
-def refined(scenario: Scenario, ran: Ran) -> Refinement:
+def refined(
+    scenario: Scenario, ran: Ran, visible: Callable[[Any], bool] = is_visible
+) -> Refinement:
     """Whether the model has the run."""
     seen = observation(scenario.world, ran.lines, streams=False)
-    return refine(scenario, seen, ran.ending, visible=is_visible)
+    return refine(scenario, seen, ran.ending, visible=visible)
 
 
 def _start(asked: Asked, rank: int, folder: Path) -> subprocess.Popen[bytes]:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import random
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +26,7 @@ from eplb_real.vllm.recorder import Recorder
 from eplb_real.vllm.stubs import provide_groups
 from eplb_real.vllm.watched import Watched
 
-PASS = 0.003  # seconds of a forward pass
+PASS = 0.003  # seconds of a forward pass, on the average
 ENDS_WITHIN = 5.0  # for a worker that has nothing left to do
 NEVER = 1 << 60
 ROW = 3  # numbers
@@ -64,8 +66,8 @@ class _Rank:
         self._watched.name_group(eplb_cpu, "eplb_cpu")
         both = {"ep": (ep, ep_cpu), "eplb": (eplb, eplb_cpu)}
         provide_groups(**{name: _coordinator(*pair) for name, pair in both.items()})
-        self._model = _model(asked, maps[0], rank)
-        self._watched.name_layers(self._model.expert_weights)
+        self._models = [_model(asked, maps[0], rank) for _ in range(asked["models"])]
+        self._pace = random.Random(f"{asked['seed']} {rank}")
         self._state = self._made(maps)
 
     def _made(self, maps: list[list[int]]) -> Any:
@@ -73,13 +75,13 @@ class _Rank:
         state = self._watched.modules["eplb_state"].EplbState(
             _config(self._asked), torch.device("cpu")
         )
-        config = SimpleNamespace(model="rows", compute_hash=lambda: "rows")
-        state.add_model(self._model, config)
-        state.policy = _policy(maps, self._asked["layers"])
+        for number, model in enumerate(self._models):
+            name = f"rows {number}"
+            state.add_model(model, SimpleNamespace(model=name, compute_hash=partial(str, name)))
+        state.policy = _policy(maps, self._asked["layers"], len(self._models))
         state.cuda_device_index = state.device_index = 0
         state.expert_rearrangement_step = self._asked["interval"] - 1  # the first step is due
-        (model_state,) = state.model_states.values()
-        model_state.__dict__["watched"] = True
+        self._watched.name_models(state.model_states.values())
         return state
 
     def run(self) -> None:
@@ -108,7 +110,7 @@ class _Rank:
         return True
 
     def _step(self) -> None:
-        time.sleep(PASS)
+        time.sleep(PASS * 2 * self._pace.random())
         self._state.step()
         if self._watched.records == self._asked["cycles"]:
             self._state.expert_rearrangement_step_interval = NEVER
@@ -117,9 +119,10 @@ class _Rank:
         return not any(each.rebalanced for each in self._state.model_states.values())
 
     def _rows(self) -> Any:
-        for layer, (weights,) in enumerate(self._model.expert_weights):
+        layers = [layer for model in self._models for layer in model.expert_weights]
+        for place, (weights,) in enumerate(layers):
             for row, values in enumerate(weights.tolist()):
-                yield f"held_{layer}_{row}", values[0] if len(set(values)) == 1 else values
+                yield f"held_{place}_{row}", values[0] if len(set(values)) == 1 else values
 
 
 def _coordinator(device_group: Any, cpu_group: Any) -> Any:
@@ -168,10 +171,10 @@ def _config(asked: Mapping[str, Any]) -> Any:
     return SimpleNamespace(eplb_config=eplb, enable_elastic_ep=False, num_ubatches=0)
 
 
-def _policy(maps: list[list[int]], layers: int) -> Any:
-    """Every cycle the next map, whatever the load."""
+def _policy(maps: list[list[int]], layers: int, models: int) -> Any:
+    """Every cycle the next map, the same for each model, whatever the load."""
     torch: Any = importlib.import_module("torch")
-    following = iter(maps[1:])
+    following = iter([each for each in maps[1:] for _ in range(models)])
 
     class Planned:
         @classmethod

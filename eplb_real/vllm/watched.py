@@ -12,18 +12,22 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import sys
 import textwrap
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from eplb_model.protocols.settings import of_model
 from eplb_real.vllm.accelerator import Accelerator
 from eplb_real.vllm.recorder import Recorder
 from eplb_real.vllm.stubs import load
 
 MODULES = ("eplb_utils", "eplb_communicator", "rebalance_execute", "async_worker", "eplb_state")
+WATCHED = "watched"  # the number of a model, in the attributes of its state
 VARIABLES = {"pending_result": "pending", "rebalanced": "rebalanced"}
+COMMIT = "_pad_out_tensor"  # V5
+MOVE = "_move_to_workspace"
+VOTE = "_all_ranks_result_ready"
 LOOKS_AGAIN_WITHIN = 10.0  # seconds for the worker of `record_first`
 
 
@@ -49,7 +53,7 @@ class Watched:
         self._made = 0  # consumed events
         self._woken = 0
         self._transferred = 0
-        self._weights: list[int] = []  # ids of the lists of layers, in order
+        self._weights: list[int] = []  # ids of the lists of weights, model by model
         self._looked = threading.Event()
         self.records = 0  # of the event that wakes the worker
         self.modules = {name: load(asked["version"], name) for name in MODULES}
@@ -59,9 +63,11 @@ class Watched:
         """A group whose collectives are recorded under a name."""
         self._groups[id(group)] = name
 
-    def name_layers(self, layers: list[Any]) -> None:
-        """The weights of the model, layer by layer."""
-        self._weights = [id(layer) for layer in layers]
+    def name_models(self, states: Iterable[Any]) -> None:
+        """The models of a state, in order; from now on their shared variables are watched."""
+        for number, state in enumerate(states):
+            self._weights += [id(layer) for layer in state.model.expert_weights]
+            state.__dict__[WATCHED] = number
 
     # --- what is put where -------------------------------------------------------------------
 
@@ -80,9 +86,9 @@ class Watched:
         worker.transfer_layer = self._transfer(worker.transfer_layer)
         state.all_reduce = self._all_reduce
         state.move_from_buffer = self._move(state.move_from_buffer)
-        state._pad_out_tensor = self._pad(state._pad_out_tensor)
+        setattr(state, COMMIT, self._pad(getattr(state, COMMIT)))
         if self._asked["record_first"]:
-            state._move_to_workspace = _swapped(state._move_to_workspace)
+            setattr(state, MOVE, _swapped(getattr(state, MOVE)))
         event = self.modules["eplb_utils"].CpuGpuEvent
         for name, around in (
             ("__init__", self._make_event),
@@ -107,8 +113,16 @@ class Watched:
         if self._recorder.is_main():
             own.watched_as = "rearrange"
         else:
-            own.watched_as = f"consumed_{self._made}"
+            own.watched_as, own.number = self._publication(self._made)
             self._made += 1
+
+    def _publication(self, made: int) -> tuple[str, int]:
+        """The event and the number of a publication of its model, from the order of making."""
+        layers, models = self._asked["layers"], self._asked["models"]
+        cycle, rest = divmod(made, layers * models)
+        model, layer = divmod(rest, layers)
+        number = cycle * layers + layer
+        return of_model(f"consumed_{number}", model), number
 
     def _record(self, original: Any, own: Any, stream: Any = None) -> None:
         name = (stream or self._accelerator.current_stream()).name
@@ -181,10 +195,14 @@ class Watched:
 
     def _move(self, original: Any) -> Callable[..., Any]:
         def move_from_buffer(*, expert_weights: Any, **named: Any) -> Any:
-            live = f"weights_{self._weights.index(id(expert_weights))}"
-            stream = self._accelerator.current_stream().name
-            copies = {"direction": "d2d", "stream": stream, "reads": ["buffer"], "writes": [live]}
-            with self._recorder.call("copy", **copies):
+            place = self._weights.index(id(expert_weights))
+            with self._recorder.call(
+                "copy",
+                direction="d2d",
+                stream=self._accelerator.current_stream().name,
+                reads=[of_model("buffer", place // self._asked["layers"])],
+                writes=[f"weights_{place}"],
+            ):
                 return original(expert_weights=expert_weights, **named)
 
         return move_from_buffer
@@ -198,20 +216,21 @@ class Watched:
     # --- shared variables --------------------------------------------------------------------
 
     def _watch_variables(self, owner: Any) -> None:
-        number = self._number
-
         def write(own: Any, name: str, value: Any) -> None:
-            if name not in VARIABLES or "watched" not in own.__dict__:
+            if name not in VARIABLES or WATCHED not in own.__dict__:
                 object.__setattr__(own, name, value)
                 return
-            with self._recorder.call("put", variable=VARIABLES[name]) as result:
+            variable = of_model(VARIABLES[name], own.__dict__[WATCHED])
+            with self._recorder.call("put", variable=variable) as result:
                 object.__setattr__(own, name, value)
-                result["value"] = int(value) if name == "rebalanced" else number(value)
+                result["value"] = int(value) if name == "rebalanced" else _number(value)
 
         def read(own: Any, name: str) -> Any:
             value = object.__getattribute__(own, name)
-            if name == "pending_result" and "watched" in object.__getattribute__(own, "__dict__"):
-                self._read(sys._getframe(1).f_code.co_name, value)
+            if name == "pending_result" and WATCHED in object.__getattribute__(own, "__dict__"):
+                frame = inspect.currentframe()
+                assert frame is not None and frame.f_back is not None, "CPython has frames"
+                self._read(frame.f_back.f_code.co_name, value)
             return value
 
         owner.__setattr__ = write
@@ -226,18 +245,17 @@ class Watched:
             except AssertionError:
                 pass  # vLLM's own one follows
             self._looked.set()
-        elif reader == "_all_ranks_result_ready":
+        elif reader == VOTE:
             with self._recorder.call("test", into="published") as result:
                 result["value"] = value is not None
         else:
             with self._recorder.call("put", variable="taken") as result:
-                result["value"] = self._number(value)
+                result["value"] = _number(value)
 
-    def _number(self, published: Any) -> int | None:
-        """What the model calls a publication: its event's number."""
-        if published is None:
-            return None
-        return int(published.consumed_event.watched_as.removeprefix("consumed_"))
+
+def _number(published: Any) -> int | None:
+    """What the model has in `pending` for a publication."""
+    return None if published is None else int(published.consumed_event.number)
 
 
 class _All:
@@ -280,5 +298,5 @@ def _swapped(function: Any) -> Any:
     assert isinstance(definition, ast.FunctionDef)
     definition.body[-2:] = reversed(definition.body[-2:])
     names = function.__globals__
-    exec(compile(tree, function.__code__.co_filename, "exec"), names)  # noqa: S102
+    exec(compile(tree, function.__code__.co_filename, "exec"), names)
     return names[function.__name__]
