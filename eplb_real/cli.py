@@ -28,6 +28,8 @@ from eplb_real.drivers.vllm import driver_name
 from eplb_real.nursery import Spawner
 from eplb_real.runner import Replay, Replayed, Wish, document, lacking, refusals
 from eplb_real.torchrun import TeamError, follow, gather, meeting
+from eplb_real.vllm.protocol import Asked, refined, scenario_of
+from eplb_real.vllm.protocol import run as run_protocol
 from eplb_real.vllm.wheel import REFERENCE, VERSIONS, WheelError, extracted, fetch
 
 _DRIVERS = [*(name for name in DRIVERS if not name.startswith(VLLM)), VLLM, *ABSENT]
@@ -167,6 +169,38 @@ def _fetch_vllm(options: argparse.Namespace) -> int:
     return 0
 
 
+def _step_vllm(options: argparse.Namespace) -> int:
+    named = dict(_field(text) for text in options.set)
+    if options.version is not None:
+        named["version"] = options.version
+    try:
+        asked = Asked(**named)
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from None
+    if lacking(("torch",)):
+        raise Lacking("step-vllm needs torch, which is not installed")
+    ran = run_protocol(asked)
+    found = refined(scenario_of(asked), ran)
+    holds = None if ran.ending == "cut" else found.holds  # a rank that failed says nothing
+    answer = {True: "agrees", False: "disagrees", None: "inconclusive"}[holds]
+    if options.json:
+        told = {"answer": answer, "ending": ran.ending, "why": found.message}
+        _print_json({"schema": "eplb-real-step/1", **told, "lines": list(ran.lines)})
+    else:
+        text = "; ".join(filter(None, (ran.ending, ran.evidence, found.message)))
+        print(f"{answer:<12}  vLLM {asked.version}: {text}")
+    return _code(Counter([answer]))
+
+
+def _field(text: str) -> tuple[str, Any]:
+    """A field of a run: JSON, or a word."""
+    name, _, value = _pair(text).partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
 def _doctor(options: argparse.Namespace) -> int:
     found = diagnosis(DRIVERS.values())
     if options.json:
@@ -300,6 +334,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     fetching.add_argument("--version", choices=VERSIONS, help="one of them only")
     _finish(fetching, _fetch_vllm)
+    stepping = commands.add_parser(
+        "step-vllm", help="run vLLM's step() and worker over gloo and hold them against the model"
+    )
+    stepping.add_argument("--version", choices=VERSIONS)
+    stepping.add_argument("--set", action="append", default=[], metavar="K=V", help="a setting")
+    _finish(stepping, _step_vllm)
     return parser
 
 

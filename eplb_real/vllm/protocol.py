@@ -26,7 +26,7 @@ from eplb_model.refine import Ending, Refinement, refine
 from eplb_model.scenario import Scenario
 from eplb_model.vector import load
 from eplb_real.vllm.recorder import read_lines
-from eplb_real.vllm.wheel import REFERENCE, sources
+from eplb_real.vllm.wheel import REFERENCE, VERSIONS, sources
 
 VECTOR = "async_eplb_small"
 DEADLINE = 60.0
@@ -57,12 +57,23 @@ class Asked:
     cycles: int = 1
     interval: int = 1
     moved: str = "swap"
+    dies: int | None = None
     raises: int | None = None
     raises_after: bool = False
     record_first: bool = False
     drain: int | None = None
     steps: int = 2000  # at most
     seed: int = 0  # of the lengths of forward passes
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what the text of a version has not."""
+        for name, layer in (("dies", self.dies), ("raises", self.raises)):
+            if layer is not None and not 0 <= layer < self.layers:
+                raise ValueError(f"{name}={layer}: expected a layer below {self.layers}")
+        if self.drain is not None and self.version == "0.20.0":
+            raise ValueError("drain: 0.20.0 has none")
+        if self.version not in VERSIONS:
+            raise ValueError(f"version={self.version}: expected one of {', '.join(VERSIONS)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import contextlib
 import importlib
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
@@ -149,19 +148,3 @@ def _parallel_state() -> dict[str, Any]:
         "get_node_count": lambda: 1,
         "in_the_same_node_as": lambda group, rank: [True] * group.size(),
     }
-
-
-@contextlib.contextmanager
-def without_version() -> Iterator[None]:
-    """Forget the loaded version on the way in and out; objects of it live on."""
-    _forget()
-    try:
-        yield
-    finally:
-        _forget()
-
-
-def _forget() -> None:
-    for name in [name for name in sys.modules if name == "vllm" or name.startswith("vllm.")]:
-        del sys.modules[name]
-    _LOADED.clear()

@@ -177,6 +177,8 @@ class Watched:
     def _transfer(self, original: Any) -> Callable[..., Any]:
         def transfer_layer(**named: Any) -> Any:
             number, self._transferred = self._transferred, self._transferred + 1
+            if self._faulty and number == self._asked["dies"]:
+                raise SystemExit
             fails = self._faulty and number == self._asked["raises"]
             if fails and not self._asked["raises_after"]:
                 self._fail()
@@ -229,8 +231,9 @@ class Watched:
             value = object.__getattribute__(own, name)
             if name == "pending_result" and WATCHED in object.__getattribute__(own, "__dict__"):
                 frame = inspect.currentframe()
-                assert frame is not None and frame.f_back is not None, "CPython has frames"
-                self._read(frame.f_back.f_code.co_name, value)
+                reader = frame and frame.f_back
+                assert reader is not None, "CPython has frames"
+                self._read(reader.f_code.co_name, value)
             return value
 
         owner.__setattr__ = write

@@ -1,6 +1,6 @@
 """vLLM's `step()` and worker on two gloo processes: are their runs the model's?"""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 
 import pytest
@@ -13,6 +13,13 @@ from eplb_real.vllm.wheel import VERSIONS
 
 pytestmark = pytest.mark.vllm
 
+
+def settings_of(asked: Asked) -> str:
+    """What differs from the defaults."""
+    changed = set(asdict(asked).items()) - set(asdict(Asked()).items())
+    return ",".join(f"{name}={value}" for name, value in sorted(changed)) or "defaults"
+
+
 BOTH = [
     Asked(),
     Asked(layers=2, cycles=2, seed=1),
@@ -21,7 +28,10 @@ BOTH = [
     Asked(cycles=3, interval=4, moved="local"),
     Asked(ranks=3),
 ]
-ONLY_033 = [Asked(drain=0), Asked(drain=2, layers=2)]
+ONLY_033 = [
+    Asked(version="0.33.0", drain=0),
+    Asked(version="0.33.0", drain=2, layers=2),
+]
 once = cache(run)
 
 
@@ -46,7 +56,7 @@ def open_calls(asked: Asked, ran: Ran) -> dict[str, str]:
 # --- what the model has ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("asked", BOTH, ids=repr)
+@pytest.mark.parametrize("asked", BOTH, ids=settings_of)
 def test_a_run_of_step_and_worker_refines_the_model_of_its_version(version, asked):
     asked = replace(asked, version=version)
 
@@ -56,9 +66,9 @@ def test_a_run_of_step_and_worker_refines_the_model_of_its_version(version, aske
     assert refined(scenario_of(asked), ran).message == "the model has this run"
 
 
-@pytest.mark.parametrize("asked", ONLY_033, ids=repr)
+@pytest.mark.parametrize("asked", ONLY_033, ids=settings_of)
 def test_a_drain_of_033_refines_the_model(has_vllm, asked):
-    asked = replace(asked, version=has_vllm("0.33.0"))
+    has_vllm(asked.version)
 
     ran = once(asked)
 
@@ -75,6 +85,16 @@ def test_a_transfer_that_fails_on_one_rank_stalls_the_others_worker_in_silence(v
     assert (ran.ending, raised(ran)) == ("hung", [("1.worker", "raise", "fault")])
     waits = "cpu_gpu_event_wait" if after else "wait_requests"
     assert open_calls(asked, ran) == {"0.worker": waits}
+    assert refined(scenario_of(asked), ran)
+
+
+def test_a_worker_that_dies_leaves_the_other_one_waiting_for_its_rows(version):
+    asked = Asked(version=version, dies=0, steps=25)
+
+    ran = once(asked)
+
+    assert (ran.ending, raised(ran)) == ("hung", [])
+    assert open_calls(asked, ran) == {"0.worker": "wait_requests"}
     assert refined(scenario_of(asked), ran)
 
 
@@ -99,7 +119,9 @@ def test_no_version_is_taken_for_the_other(version):
 
 
 @pytest.mark.parametrize(
-    "asked", [Asked(raises=0, raises_after=True, steps=25), Asked(record_first=True)], ids=repr
+    "asked",
+    [Asked(raises=0, raises_after=True, steps=25), Asked(record_first=True)],
+    ids=settings_of,
 )
 def test_a_run_with_a_fault_is_no_run_of_the_model_without_it(version, asked):
     ran = once(replace(asked, version=version))
@@ -179,3 +201,12 @@ def test_known_gap_a_rank_that_only_receives_synchronises_its_stream_too(version
     assert "1.worker: copy d2h side True was called, the model is at irecv" in answer.message
     rest = Ran(tuple(without_staging(ran.lines)), ran.ending)
     assert refined(scenario_of(asked), rest, lambda op: is_visible(op) and not is_staging(op))
+
+
+def test_settings_that_a_version_has_not_are_refused():
+    with pytest.raises(ValueError, match=r"drain: 0\.20\.0 has none"):
+        Asked(drain=0)
+    with pytest.raises(ValueError, match="raises=1: expected a layer below 1"):
+        Asked(raises=1)
+    with pytest.raises(ValueError, match=r"version=0.18.0: expected one of 0\.20\.0, 0\.33\.0"):
+        Asked(version="0.18.0")

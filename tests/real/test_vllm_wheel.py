@@ -1,8 +1,10 @@
-"""How the files of a vLLM wheel are found, extracted and verified; on wheels made for the purpose."""
+"""The files of a vLLM wheel: found, extracted, verified; on wheels made for the purpose."""
 
 import base64
 import hashlib
+import subprocess
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -86,10 +88,10 @@ def test_fetching_asks_pip_for_the_wheel_alone_and_keeps_the_files(folder, monke
 
     def pip(command, **_):
         asked.append(command)
-        put_wheel(wheel.Path(command[command.index("-d") + 1]), "0.20.0")
-        return wheel.subprocess.CompletedProcess(command, 0, "", "")
+        put_wheel(Path(command[command.index("-d") + 1]), "0.20.0")
+        return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(wheel.subprocess, "run", pip)
+    monkeypatch.setattr(subprocess, "run", pip)
 
     assert wheel.fetch("0.20.0") == wheel.fetch("0.20.0") == folder / "0.20.0"
     assert [(each[4:6], each[-1]) for each in asked] == [(("--quiet", "--no-deps"), "vllm==0.20.0")]
@@ -98,9 +100,9 @@ def test_fetching_asks_pip_for_the_wheel_alone_and_keeps_the_files(folder, monke
 
 def test_a_download_that_fails_says_what_pip_said(folder, monkeypatch):
     def pip(command, **_):
-        return wheel.subprocess.CompletedProcess(command, 1, "", "noise\nERROR: no network\n")
+        return subprocess.CompletedProcess(command, 1, "", "noise\nERROR: no network\n")
 
-    monkeypatch.setattr(wheel.subprocess, "run", pip)
+    monkeypatch.setattr(subprocess, "run", pip)
 
     with pytest.raises(WheelError) as error:
         wheel.fetch("0.33.0")
