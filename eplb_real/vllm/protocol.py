@@ -3,8 +3,8 @@
 Rules (specs/refinement.md#vllm):
 - The model is the vector `async_eplb_small` with the same settings; what vLLM's threads call is
   compared with the operations that `is_visible` picks out, the model takes all others as it likes.
-- A run that was asked to fail ends when its main threads have stepped often enough: "hung" if a
-  call never came back.
+- A run that was asked to fail ends when no worker can go on and the main threads have stepped on:
+  "hung" if a call never came back.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from eplb_real.vllm.recorder import read_lines
 from eplb_real.vllm.wheel import REFERENCE, VERSIONS, sources
 
 VECTOR = "async_eplb_small"
-DEADLINE = 60.0
+DEADLINE = 100.0
 LOOK_EVERY = 0.05
 
 KINDS = frozenset(
@@ -62,7 +62,7 @@ class Asked:
     raises_after: bool = False
     record_first: bool = False
     drain: int | None = None
-    steps: int = 2000  # at most
+    steps: int = 20  # after a failure, once no worker can go on
     seed: int = 0  # of the lengths of forward passes
 
     def __post_init__(self) -> None:

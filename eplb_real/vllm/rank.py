@@ -27,7 +27,7 @@ from eplb_real.vllm.stubs import provide_groups
 from eplb_real.vllm.watched import Watched
 
 PASS = 0.003  # seconds of a forward pass, on the average
-ENDS_WITHIN = 5.0  # for a worker that has nothing left to do
+ENDS_WITHIN = 60.0  # for a worker that has nothing left to do
 NEVER = 1 << 60
 ROW = 3  # numbers
 
@@ -43,7 +43,7 @@ def main() -> None:
     distributed.init_process_group(
         "gloo", init_method=f"file://{order['store']}", rank=rank, world_size=ranks
     )
-    groups = [distributed.new_group(list(range(ranks)), backend="gloo") for _ in range(4)]
+    groups = [distributed.new_group(list(range(ranks)), backend="gloo") for _ in range(5)]
     recorder = Recorder(Path(order["lines"]), rank)
     _Rank(order["asked"], order["maps"], rank, recorder, groups).run()
     os._exit(0)
@@ -59,9 +59,11 @@ class _Rank:
         groups: list[Any],
     ) -> None:
         self._asked = asked
+        named = (asked["dies"], asked["raises"])
+        self._fails = asked["record_first"] or any(layer is not None for layer in named)
         self._recorder = recorder
         self._watched = Watched(asked, recorder, rank)
-        ep, ep_cpu, eplb, eplb_cpu = groups
+        ep, ep_cpu, eplb, eplb_cpu, self._own = groups
         self._watched.name_group(ep_cpu, "ep_cpu")
         self._watched.name_group(eplb_cpu, "eplb_cpu")
         both = {"ep": (ep, ep_cpu), "eplb": (eplb, eplb_cpu)}
@@ -85,7 +87,7 @@ class _Rank:
         return state
 
     def run(self) -> None:
-        """Step until the cycles are over, or as often as was asked for."""
+        """Step until the cycles are over, or often enough after a failure."""
         self._state.start_async_loop()
         done = self._drained() if self._asked["drain"] is not None else self._stepped()
         worker = self._state.async_worker
@@ -97,11 +99,22 @@ class _Rank:
             self._recorder.final(dict(self._rows()))
 
     def _stepped(self) -> bool:
-        for _ in range(self._asked["steps"]):
+        left = self._asked["steps"]
+        while left:
             self._step()
             if self._watched.records == self._asked["cycles"] and self._is_off():
                 return True
+            if self._fails and not self._can_change():
+                left -= 1
         return False
+
+    def _can_change(self) -> bool:
+        """Whether some worker may still go on; asked of all ranks, on a group of our own."""
+        torch: Any = importlib.import_module("torch")
+        distributed: Any = importlib.import_module("torch.distributed")
+        flag = torch.tensor([self._watched.can_change(self._state.async_worker.is_alive())]).int()
+        distributed.all_reduce(flag, group=self._own)
+        return bool(flag.item())
 
     def _drained(self) -> bool:
         for _ in range(1 + self._asked["drain"]):

@@ -24,19 +24,25 @@ class Recorder:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._lock = threading.Lock()
         self._rank = rank
+        self.doing: dict[str, dict[str, Any]] = {}  # by actor, the line of its open call
 
     @contextmanager
     def call(self, op: str, **fields: Any) -> Iterator[dict[str, Any]]:
         """Around a call; what it gave is put into the dictionary as `value`."""
-        self._write({**self._by(), "event": "begin", "op": op, "fields": fields})
+        actor = self._actor()
+        line = {"actor": actor, "event": "begin", "op": op, "fields": fields}
+        self._write(line)
+        self.doing[actor] = line
         result: dict[str, Any] = {}
         try:
             yield result
         except Exception as error:
+            del self.doing[actor]
             told = {"family": _family(op, error), "text": f"{type(error).__name__}: {error}"}
-            self._write({**self._by(), "event": "raise", "op": op, **told})
+            self._write({"actor": actor, "event": "raise", "op": op, **told})
             raise
-        self._write({**self._by(), "event": "end", "op": op, **result})
+        del self.doing[actor]
+        self._write({"actor": actor, "event": "end", "op": op, **result})
 
     def exit(self, thread: str) -> None:
         """A thread has ended."""
@@ -50,8 +56,8 @@ class Recorder:
         """Whether the caller is the main thread."""
         return threading.current_thread() is threading.main_thread()
 
-    def _by(self) -> dict[str, str]:
-        return {"actor": f"{self._rank}.{'main' if self.is_main() else 'worker'}"}
+    def _actor(self) -> str:
+        return f"{self._rank}.{'main' if self.is_main() else 'worker'}"
 
     def _write(self, line: dict[str, Any]) -> None:
         with self._lock:

@@ -28,7 +28,7 @@ VARIABLES = {"pending_result": "pending", "rebalanced": "rebalanced"}
 COMMIT = "_pad_out_tensor"  # V5
 MOVE = "_move_to_workspace"
 VOTE = "_all_ranks_result_ready"
-LOOKS_AGAIN_WITHIN = 10.0  # seconds for the worker of `record_first`
+LOOKS_AGAIN_WITHIN = 60.0  # seconds for the worker of `record_first`
 
 
 class Watched:
@@ -48,6 +48,7 @@ class Watched:
         self._asked = asked
         self._recorder = recorder
         self._accelerator = Accelerator(recorder)
+        self._rank = rank
         self._faulty = rank == asked["ranks"] - 1
         self._groups: dict[int, str] = {}
         self._made = 0  # consumed events
@@ -68,6 +69,22 @@ class Watched:
         for number, state in enumerate(states):
             self._weights += [id(layer) for layer in state.model.expert_weights]
             state.__dict__[WATCHED] = number
+
+    def can_change(self, worker_is_alive: bool) -> bool:
+        """Whether this rank's worker may still go on, once those that fail have failed.
+
+        One that waits for the peer that failed, or for a layer that can't be moved any more, stays.
+        """
+        if not worker_is_alive:
+            return False
+        if self._faulty or self._asked["record_first"]:
+            return True
+        before = self._asked["dies"] is not None or not self._asked["raises_after"]
+        call = self._recorder.doing.get(f"{self._rank}.worker", {"op": ""})
+        if call["op"] != "cpu_gpu_event_wait":
+            return not (before and call["op"] == "wait_requests")
+        layer = self._asked["raises"] if self._asked["dies"] is None else self._asked["dies"]
+        return bool(call["fields"]["event"] != f"consumed_{layer}")
 
     # --- what is put where -------------------------------------------------------------------
 

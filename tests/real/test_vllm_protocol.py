@@ -78,7 +78,7 @@ def test_a_drain_of_033_refines_the_model(has_vllm, asked):
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_transfer_that_fails_on_one_rank_stalls_the_others_worker_in_silence(version, after):
-    asked = Asked(version=version, raises=0, raises_after=after, steps=25)
+    asked = Asked(version=version, raises=0, raises_after=after)
 
     ran = once(asked)
 
@@ -89,7 +89,7 @@ def test_a_transfer_that_fails_on_one_rank_stalls_the_others_worker_in_silence(v
 
 
 def test_a_worker_that_dies_leaves_the_other_one_waiting_for_its_rows(version):
-    asked = Asked(version=version, dies=0, steps=25)
+    asked = Asked(version=version, dies=0)
 
     ran = once(asked)
 
@@ -120,7 +120,7 @@ def test_no_version_is_taken_for_the_other(version):
 
 @pytest.mark.parametrize(
     "asked",
-    [Asked(raises=0, raises_after=True, steps=25), Asked(record_first=True)],
+    [Asked(raises=0, raises_after=True), Asked(record_first=True)],
     ids=settings_of,
 )
 def test_a_run_with_a_fault_is_no_run_of_the_model_without_it(version, asked):
