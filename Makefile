@@ -19,7 +19,7 @@ INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 help:
 	@echo 'make hang      sets up the model, shows the hang, its cure, and the measured tables'
 	@echo 'make test      sets up the tools, then lint, types, import contracts and the fast tests'
-	@echo 'make test-all  the same with the slow tests and 20 times as many generated examples'
+	@echo 'make test-all  the same with the slow tests, vLLM'\''s own classes and 20 times as many generated examples'
 	@echo 'make bench     what the plain search costs for every vector'
 	@echo 'make lint      ruff, mypy and the import contracts'
 	@echo 'make venv      the virtual environment with the runtime dependencies ($(VENV))'
@@ -62,7 +62,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2
 
 test-all: lint
-	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 -m 'slow or not slow'
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 -m 'slow or vllm or not slow'
 
 bench: $(RUNTIME)
 	@PYTHONPATH=. $(BIN)/python tests/bench/plain_search.py

@@ -205,6 +205,7 @@ def _missing(scenario: Scenario, driver: Driver) -> list[str]:
     return [
         *(["no driver here moves variables of a peer"] if afar else ()),
         *(f"it needs {name}, which is not installed" for name in missing),
+        *(f"it needs {what}" for what in driver.lacks()),
         *(f"no driver here performs {what}" for what in not_performed(scenario)),
     ]
 

@@ -37,7 +37,8 @@ def _statement(statement: Statement) -> Statement:
         case Try(body, handler):
             return Try(_body(body), _body(handler))
         case _:
-            return _operation(statement)
+            found: Statement = _operation(statement)
+            return found
 
 
 def _operation(op: Any) -> Any:

@@ -42,7 +42,7 @@ def test_a_field_that_is_said_to_be_performed_is_there(kind):
 def test_the_surroundings_that_are_performed_are_there():
     one = load("crossed_communicators").scenario()
     kernel = next(iter(one.kernels.values()))
-    there = {
+    there: dict[str, Any] = {
         "a scenario": one,
         "a rank": one.ranks[0],
         "a stream": one.ranks[0].streams[0],
