@@ -121,3 +121,19 @@ def test_what_goes_wrong_as_a_claim_is_declined(threads):
         "declined",
         "what goes wrong is a claim, which no driver looks at",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("nothing_is_ever_asked", "what goes wrong is a claim, which no driver looks at"),
+        (
+            "request_never_received",
+            "what goes wrong is a request that is left over, which raises nothing",
+        ),
+    ],
+)
+def test_what_goes_wrong_without_an_error_is_declined(threads, name, why):
+    (replayed,) = threads.scenario(load(name).scenario(), Wish(runs=1))
+
+    assert (replayed.answer, replayed.why) == ("declined", why)
