@@ -41,6 +41,7 @@ def _statement(statement: Statement) -> Statement:
             return found
 
 
-def _operation(op: Any) -> Any:
+def _operation(op: Any) -> Statement:
     asked = [each for each in fields(op) if each.name not in OPERATIONS[op.kind]]
-    return replace(op, **{each.name: each.default for each in asked})
+    found: Statement = replace(op, **{each.name: each.default for each in asked})
+    return found
