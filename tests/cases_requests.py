@@ -5,7 +5,7 @@ from typing import Any
 from eplb_model.ops.expression import Condition, Value, Variable
 from eplb_model.scenario import Forever, Scenario
 from eplb_model.world import Meets
-from tests.cases import case, kernel, launch, op, rank, scenario
+from tests.cases import case, kernel, launch, meeting, op, rank, scenario
 
 
 def _send(value: str, peer: int = 1, group: str = "world", **more: str) -> Any:
@@ -86,3 +86,11 @@ def an_awaited_launch_keeps_its_number_where_programs_loop() -> Scenario:
     """The kernel may end before the wait or after it; either way the loop is reached."""
     body = [launch("k"), op("await_resident", "k"), Forever(())]
     return scenario(rank(body), kernels=[kernel("k")])
+
+
+@case("160 states: ")
+def the_halves_of_a_meeting_keep_their_numbers_together_where_programs_loop() -> Scenario:
+    """A receiving half waits for the peer's sending half of its own round to end."""
+    halves = [launch("send"), launch("receive"), op("stream_synchronize", "a")]
+    kernels = [kernel("send"), kernel("receive", meets=meeting("end", 1, with_="send"))]
+    return scenario(*(rank([Forever(tuple(halves))]) for _ in range(2)), kernels=kernels)

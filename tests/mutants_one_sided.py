@@ -1,10 +1,17 @@
-"""Seeded bugs in tags that work moves, and in one-sided reads."""
+"""Seeded bugs in tags that work moves, in one-sided reads, and in numbers of launches in loops."""
 
 from __future__ import annotations
 
 from tests.mutant import Mutant
 
 MUTANTS = (
+    Mutant(
+        "a sending half is forgotten before its receiving half",
+        "ops/kernel.py",
+        "        family.update(*(pair for pair in pairs if pair & family))",
+        "        family.update(())",
+        "the_halves_of_a_meeting_keep_their_numbers_together_where_programs_loop",
+    ),
     Mutant(
         "a copy moves no tags",
         "ops/copies.py",

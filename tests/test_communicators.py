@@ -86,7 +86,8 @@ def test_a_swap_of_rows_is_lowered_to_these_statements(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_sends_and_receives_only_those_that_meet_take_part(name):
-    meeting = ["barrier eplb_cpu"] if name in MEET else []
+    waits = ["stream_synchronize side"] if name == "nixl_staged" else []
+    meeting = [*waits, "barrier eplb_cpu"] if name in MEET else []
     moves = "moves staged_0 <- held_0_1, staged_1 <- held_0_0"
 
     assert phrases(name, LOCAL, 1) == meeting

@@ -1,8 +1,4 @@
-"""Every property is seen to fail in a vector and to hold in its twin; every claim has its case.
-
-Left to others until they can be said: NCCL's group depth is 0 between steps (I8), a block that was
-freed is not used again before its last reader has run.
-"""
+"""Every property is seen to fail in a vector and to hold in its twin; every claim has its case."""
 
 from __future__ import annotations
 
@@ -85,6 +81,24 @@ CLAIMED = (
 TOLD = (
     Row("both use buffer", "buffer_reused_before_copy_out", "race", BUILT_IN[1].twin),
     Row("both use weights", "weights_written_under_send", "race", "weights_written_after_send"),
+    Row(
+        "remote_read on 1.nixl both use weights",  # I2, by a peer that takes no part
+        "weights_written_under_read",
+        "race",
+        "weights_written_after_fence",
+    ),
+    Row(
+        "both use block 0 (activation, grad)",
+        "freed_block_reused_in_flight",
+        "race",
+        "freed_block_held_until_wait",
+    ),
+    Row(
+        "an NCCL group is open at a boundary",  # I8
+        "pynccl_group_left_open",
+        "violation",
+        "group_closed_on_error",
+    ),
     Row(
         "all_reduce max, all_reduce sum",  # of one group, paired
         "gated_gather_mispairs_payload",

@@ -12,8 +12,10 @@ from eplb_model.protocols.rearrangement import maps, renamed
 from eplb_model.scenario import Forever
 from eplb_model.trace import phrase
 from eplb_model.vector import load
+from eplb_model.without import compare
 
 SMALL = load("async_eplb_small")
+SYNC = load("sync_eplb")
 ONE_RANK = {"ranks": 1, "moved": "local"}
 
 
@@ -79,9 +81,66 @@ def test_names_are_exchanged_inside_blocks_too():
 
 
 def test_the_synchronise_of_0_20_is_not_needed_on_one_stream():
-    sync = load("sync_eplb")
     for asked in ("never", "once", "each_layer"):
-        assert check(sync.scenario({"layers": 1, "synchronize": asked})).verdict == "ok"
+        assert check(SYNC.scenario({"layers": 1, "synchronize": asked})).verdict == "ok"
+
+
+SYNCHRONISE = "main: device_synchronize"
+BATCHED = {"communicator": "torch_nccl", "moved": "spread"}
+
+
+def _without_synchronise(**settings):
+    """The question where it can matter: before the transfers of every layer."""
+    scenario = SYNC.scenario({**settings, "layers": 2, "synchronize": "before_each_layer"})
+    return compare(scenario, SYNCHRONISE)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"communicator": "pynccl"},
+        {"communicator": "torch_gloo"},
+        pytest.param({"communicator": "torch_nccl"}, marks=pytest.mark.slow),
+        pytest.param(BATCHED, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_the_synchronise_is_redundant_with_streams_and_an_allocator_that_records(settings):
+    found = _without_synchronise(**settings, allocator="recording")
+
+    assert (found.present.verdict, found.absent.verdict) == ("ok", "ok")
+
+
+@pytest.mark.slow
+def test_the_synchronise_is_needed_by_batched_sends_whose_stream_is_not_recorded():
+    found = _without_synchronise(**BATCHED, allocator="plain")
+
+    assert found.needed
+    assert found.absent.finding is not None
+    assert "both use block 1 (packed)" in found.absent.finding.message
+
+
+@pytest.mark.parametrize("allocator", ["shared", "recording", "plain"])
+def test_the_synchronise_is_needed_by_reads_into_the_buffer(allocator):
+    found = _without_synchronise(communicator="nixl_zero_copy", allocator=allocator)
+
+    assert found.needed
+    assert found.absent.finding is not None
+    assert "remote_read" in found.absent.finding.message
+
+
+def test_packing_the_next_layer_overtakes_a_read_of_the_peer_in_the_sync_path():
+    asked = {"version": "0.20", "communicator": "nixl_staged", "synchronize": "before_each_layer"}
+    report = check(SYNC.scenario(asked))
+
+    assert report.verdict == "violation"
+    assert report.finding is not None
+    assert "assertion failed: held_" in report.finding.message
+
+
+def test_the_sync_path_has_the_communicators_of_its_version():
+    with pytest.raises(VectorError, match=r"version 0\.33 has no communicator nixl_staged"):
+        SYNC.scenario({"communicator": "nixl_staged"})
 
 
 def test_the_profile_path_hangs_where_a_stage_has_no_experts():

@@ -1,10 +1,10 @@
 """`nixl` of vLLM 0.20: rows are packed, the peers read the packed rows, and unpack them.
 
 Rules (specs/protocols.md#communicators; X1, X3):
-- The pack on the worker's stream is waited for by the host; then every rank meets every other one,
-  also with nothing to do; then each reads what its peers packed for it, polls, and unpacks.
+- The host waits for its stream, also if it has packed nothing; then every rank meets every other
+  one, also with nothing to do; then each reads what its peers packed for it, polls, and unpacks.
 - The barrier says that the peers have packed.  Nothing says that they have been read: the pack of
-  the next layer relies on something else.
+  the next layer relies on something else, which the sync path does not have.
 - A row that can't be packed raises before the barrier, which the peers then wait in; a read that
   raises leaves those before it to themselves (X4).
 """
@@ -50,7 +50,7 @@ def transfer(
         return
     if share.sends:
         yield _pack(share, layer)
-        yield StreamSynchronize("side")
+    yield StreamSynchronize("side")
     yield from fence_if(fence == "before")
     reads = tuple(_reads(share, members))
     if fails_at is not None:

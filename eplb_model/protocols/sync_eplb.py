@@ -7,8 +7,7 @@ Rules (specs/protocols.md#sync):
 - The communicator works on the stream of its caller, or on that of a worker (`sticky_stream`).
 - At the end the rows are compared with the new map (`compares`), unless the ranks had two of them.
 - All layers go through one buffer: the shared one in 0.33, one of this call in 0.20.
-- SEAM: 0.20 allocates that buffer for the call and drops it after the last copy is enqueued.
-  Neither is written here; a parameter `allocator` belongs into `_rearrangement`, around the layers.
+- What that memory is to the allocator, and how long it is kept, is `allocation.py` (`allocator`).
 """
 
 from __future__ import annotations
@@ -18,14 +17,17 @@ from typing import Any, NamedTuple
 
 from eplb_model.communicators.local_moves import committed
 from eplb_model.communicators.names import BUFFER, weights
+from eplb_model.communicators.plan import Share
 from eplb_model.communicators.registry import lowered
 from eplb_model.ops.copies import Copy
 from eplb_model.ops.launch import Launch
 from eplb_model.ops.moves import Move
 from eplb_model.ops.synchronize import DeviceSynchronize, StreamSynchronize
+from eplb_model.protocols.allocation import dropped, in_fresh_tensors
 from eplb_model.protocols.forward import summed
 from eplb_model.protocols.rearrangement import (
     arrived,
+    check_available,
     maps,
     planned,
     renamed,
@@ -41,6 +43,7 @@ class _Layer(NamedTuple):
     """What a rank does for a layer: its transfers, and what the copies out of the buffer move."""
 
     number: int
+    share: Share
     transfer: tuple[Statement, ...]
     rows: tuple[Move, ...]
 
@@ -48,8 +51,11 @@ class _Layer(NamedTuple):
 def sync_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
     """The plan of every rank, from the parameters of the vector.
 
-    Raises ValueError for a kind of rearrangement that is not known.
+    Raises ValueError for a kind of rearrangement that is not known, and for a communicator that
+    the version has not, unless it is asked for `unchecked`.
     """
+    if not values["unchecked"]:
+        check_available(values["version"], values["communicator"])
     ranks, layers = values["ranks"], values["layers"]
     old, new = maps(values["moved"], ranks)
     plans = planned(old, new, ranks, values["diverges"])
@@ -60,8 +66,8 @@ def sync_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
         compares = values["compares"] and not values["diverges"]
         after = arrived(rank, layers, new) if compares else ()
         parts = [
-            _Layer(layer, tuple(transfer(rank, layer)), committed(plans.shares[rank], layer))
-            for layer in range(layers)
+            _Layer(layer, share, tuple(transfer(rank, layer)), committed(share, layer))
+            for layer, share in enumerate([plans.shares[rank]] * layers)
         ]
         body = (*_main(values, parts), *after)
         found.append(RankPlan((ThreadPlan("main", body),), streams, tags(rank, layers, old)))
@@ -96,8 +102,15 @@ def _rearrangement(values: Mapping[str, Any], layers: Sequence[_Layer]) -> Itera
 
 def _moved(values: Mapping[str, Any], layer: _Layer, synchronises: str) -> Iterator[Statement]:
     stream = "side" if values["sticky_stream"] else "compute"
-    yield from renamed(layer.transfer, {"side": stream})
+    fresh = values["allocator"] != "shared"
+    if synchronises == "before_each_layer":
+        yield DeviceSynchronize()
+    plain = layer.transfer
+    transfer = tuple(in_fresh_tensors(plain, layer.share)) if fresh else plain
+    yield from renamed(transfer, {"side": stream})
     if synchronises == "each_layer":
         yield DeviceSynchronize()
     live = weights(layer.number)
     yield Copy("d2d", "compute", reads=(BUFFER,), writes=(live,), moves=layer.rows)
+    if fresh:
+        yield from dropped(plain, layer.share, values["allocator"])
