@@ -21,7 +21,7 @@ from eplb_real.performed import OPERATIONS, SURROUNDINGS, not_performed
 from eplb_real.runner import Wish, refusals
 
 # The emulated device knows buffers by name; it has no blocks that tensors share.
-DECLINED = {"alloc", "drop", "record_stream"}
+DECLINED = {"alloc", "drop", "read", "record_stream", "wait_reads"}
 
 
 def _running(*body: Any) -> Scenario:
@@ -67,10 +67,10 @@ def test_an_operation_that_nobody_knows_yet_is_refused():
     assert not_performed(_running(Levitate())) == ["operation levitate"]
 
 
-@pytest.mark.parametrize(("value", "reasons"), [(0, []), (1, ["moves of malloc"])])
+@pytest.mark.parametrize(("value", "reasons"), [(0, []), (1, ["weight of malloc"])])
 def test_a_field_that_nobody_knows_yet_is_refused_unless_it_asks_for_nothing(value, reasons):
     fresh = make_dataclass(
-        "Malloc", [("moves", int, 0)], bases=(HostStep,), namespace={"kind": "malloc"}
+        "Malloc", [("weight", int, 0)], bases=(HostStep,), namespace={"kind": "malloc"}
     )
 
     assert not_performed(_running(fresh(value))) == reasons
@@ -92,10 +92,10 @@ def test_what_is_not_performed_has_a_name(name, reasons):
 def test_every_driver_declines_what_is_not_performed(driver):
     found = refusals(load("freed_block_reused_in_flight").scenario(), DRIVERS[driver])
 
-    assert found[-2:] == [
+    assert {
         "no driver here performs operation alloc",
         "no driver here performs operation drop",
-    ]
+    } <= set(found)
 
 
 def test_members_that_do_not_agree_raise_for_everybody(threads):
