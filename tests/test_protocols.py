@@ -134,3 +134,19 @@ def test_a_map_of_each_kind_keeps_every_expert_that_it_should():
     assert maps("local", 2) == ((0, 1, 2, 3), (1, 0, 3, 2))
     with pytest.raises(ValueError, match="expected swap, spread or local"):
         maps("none", 2)
+
+
+def test_a_worker_that_dies_leaves_its_cycle_on():
+    small = load("async_eplb_small")
+    asked = {"ranks": 1, "moved": "local", "layers": 2}
+    found = [check(small.scenario({**asked, **more})) for more in ({}, {"dies": 1})]
+
+    claimed = [{each.sentence: each.outcome for each in report.claims} for report in found]
+    assert [report.verdict for report in found] == ["ok", "stall"]
+    assert claimed[0] == {
+        "every published result is consumed": "holds",
+        "a result is published": "reached",
+        "every cycle ends": "holds",
+        "a cycle is on": "reached",
+    }
+    assert claimed[1]["every cycle ends"] == "fails"

@@ -9,9 +9,11 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from eplb_model.claims import Claim, Stated
 from eplb_model.communicators.local_moves import committed
 from eplb_model.communicators.names import BUFFER, staged
 from eplb_model.communicators.registry import lowered
@@ -29,16 +31,16 @@ from eplb_model.protocols.rearrangement import (
     renamed,
     tags,
 )
-from eplb_model.protocols.settings import Publication, Settings, chosen, of_model, place
+from eplb_model.protocols.settings import Publication, Settings, chosen, holds, of_model, place
 from eplb_model.protocols.worker_thread import worker_thread
-from eplb_model.scenario import RankPlan, Statement, ThreadPlan
+from eplb_model.scenario import Planned, RankPlan, Statement, ThreadPlan
 from eplb_model.world import Stream
 
 REFUSED = {"0.33": NCCL}  # vllm#44978
 
 
-def async_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
-    """The plan of every rank, from the parameters of the vector.
+def async_eplb(values: Mapping[str, Any]) -> Planned:
+    """The plan of every rank and what is claimed of them, from the parameters of the vector.
 
     Raises
     ------
@@ -48,7 +50,27 @@ def async_eplb(values: Mapping[str, Any]) -> tuple[RankPlan, ...]:
     """
     check(values)
     settings = _settings(values)
-    return tuple(_rank_plan(values, settings, rank) for rank in range(settings.ranks))
+    ranks = tuple(_rank_plan(values, settings, rank) for rank in range(settings.ranks))
+    return Planned(ranks, tuple(_claims(settings)) if values.get("claims", False) else ())
+
+
+def _claims(settings: Settings) -> Iterator[Claim]:
+    """That every publication is consumed and every cycle ends, and that there is one of each.
+
+    Nothing is said of publications where the last rank's worker ends before its first one.
+    """
+    publishes = 0 not in (settings.dies, settings.raises)
+    for model in range(settings.models):
+        of = "" if model == 0 else f" of model {model}"
+        taken = of_model("ready" if settings.locks else "pending", model)
+        free = holds(taken, 0 if settings.locks else None)
+        full = replace(free, comparison="!=")
+        if publishes:
+            yield Stated("eventually", free, f"every published result{of} is consumed")
+            yield Stated("sometimes", full, f"a result{of} is published")
+        cycle = of_model("rebalanced", model)
+        yield Stated("eventually", holds(cycle, 0), f"every cycle{of} ends")
+        yield Stated("sometimes", holds(cycle, 1), f"a cycle{of} is on")
 
 
 def _rank_plan(values: Mapping[str, Any], settings: Settings, rank: int) -> RankPlan:
