@@ -13,13 +13,14 @@ MODEL   := $(BIN)/eplb-model
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
            PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt
 
-.PHONY: help venv hang test test-all bench lint clean
+.PHONY: help venv hang test test-all gpu bench lint clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make hang      sets up the model, shows the hang, its cure, and the measured tables'
 	@echo 'make test      sets up the tools, then lint, types, import contracts and the fast tests'
-	@echo 'make test-all  the same with the slow tests and 20 times as many generated examples'
+	@echo 'make test-all  the same with the slow tests, vLLM'\''s own classes and 20 times as many generated examples'
+	@echo 'make gpu       on a GPU host: the hang, its cures, events and communicators'
 	@echo 'make bench     what the plain search costs for every vector'
 	@echo 'make lint      ruff, mypy and the import contracts'
 	@echo 'make venv      the virtual environment with the runtime dependencies ($(VENV))'
@@ -38,7 +39,7 @@ $(RUNTIME): $(INPUTS)
 
 $(TOOLS): $(RUNTIME)
 	@echo 'setting up $(VENV): tools'
-	@$(INSTALL) -e '.[test,dev]'
+	@$(INSTALL) -e '.[real,test,dev]'
 	@touch $@
 
 hang: $(RUNTIME)
@@ -51,6 +52,9 @@ hang: $(RUNTIME)
 	@echo
 	@echo '== The measurements: what real GPUs did, predicted by the model'
 	@$(MODEL) conform hang_frontier h200_layout nccl_ctas single_gpu
+	@echo
+	@echo '== The hang on an emulated GPU: threads that really stop, and what each waits for'
+	@$(BIN)/eplb-real replay coop_vs_nccl_opposite_order --driver threads
 
 lint: $(TOOLS)
 	$(BIN)/ruff check
@@ -62,7 +66,12 @@ test: lint
 	$(BIN)/python -m pytest -n 2
 
 test-all: lint
-	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 -m 'slow or not slow'
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 -m 'slow or vllm or not slow'
+
+# On a GPU host, with its own python3 and torch: no environment is built.
+gpu:
+	python3 -m eplb_real.gpu.hang --gpus 2
+	python3 -m pytest -q tests/real/test_cuda.py
 
 bench: $(RUNTIME)
 	@PYTHONPATH=. $(BIN)/python tests/bench/plain_search.py

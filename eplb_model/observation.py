@@ -132,7 +132,8 @@ class _Reader:
         calls = self.calls[actor]
         if calls and calls[-1].came_back == "open":
             raise ValueError(f"{actor} begins a call inside {calls[-1]}")
-        calls.append(Call(line["op"], line.get("pc"), line.get("fields", {})))
+        fields = {name: plain(value) for name, value in line.get("fields", {}).items()}
+        calls.append(Call(line["op"], line.get("pc"), fields))
 
     def _came_back(self, actor: Actor, line: Mapping[str, Any]) -> None:
         calls = self.calls[actor]

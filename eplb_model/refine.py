@@ -17,7 +17,7 @@ matter to it, and an actor's events restrain that actor alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -62,7 +62,7 @@ def refine(
     seen: Observation,
     ending: Ending,
     granted: str = "",
-    visible: frozenset[str] | None = None,
+    visible: Callable[[HostOperation], bool] | frozenset[str] | None = None,
 ) -> Refinement:
     """Look for a run of the model that is what was seen.
 
@@ -77,10 +77,21 @@ def refine(
     granted
         The schedule whose words were granted one by one, in words; the run begins with it.
     visible
-        The kinds of operation that the driver reports; None for all.  The model takes other
-        host steps as it likes.
+        The kinds of operation that the driver reports, or a question that says so of each; None
+        for all.  The model takes other host steps as it likes.
     """
-    return _Product(scenario, seen, ending, visible).search(granted)
+    return _Product(scenario, seen, ending, _shows(visible)).search(granted)
+
+
+def _shows(
+    visible: Callable[[HostOperation], bool] | frozenset[str] | None,
+) -> Callable[[HostOperation], bool]:
+    if visible is None:
+        return lambda op: True
+    if isinstance(visible, frozenset):
+        kinds = visible
+        return lambda op: op.kind in kinds
+    return visible
 
 
 class _Product:
@@ -89,12 +100,12 @@ class _Product:
         scenario: Scenario,
         seen: Observation,
         ending: Ending,
-        visible: frozenset[str] | None,
+        shows: Callable[[HostOperation], bool],
     ) -> None:
         self._world = scenario.world
         self._seen = seen
         self._ending = ending
-        self._visible = visible
+        self._shows = shows
         self._alone = Settling(scenario.world)
         self._index = {actor: number for number, actor in enumerate(self._world.actors)}
         self._pending = frozenset(seen.open_calls) if ending == "hung" else frozenset[Actor]()
@@ -188,7 +199,7 @@ class _Product:
         actor = action.actor
         pc = node.state.threads[actor.slot].pc
         op = self._world.programs[actor.slot].code[pc]
-        if self._visible is not None and op.kind not in self._visible:
+        if not self._shows(op):
             return _Node(step(node.state, action), node.at)
         calls = self._seen.calls[actor]
         at = node.at[self._index[actor]]
@@ -215,7 +226,7 @@ class _Product:
             if other == actor or then.status != "running" or goes_on:
                 continue
             op = self._world.programs[other.slot].code[then.pc]
-            if self._visible is not None and op.kind not in self._visible:
+            if not self._shows(op):
                 continue
             call = self._seen.calls[other][node.at[self._index[other]]]
             problem = self._wrong_return(call, op, node.state, after, other)

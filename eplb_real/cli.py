@@ -23,10 +23,16 @@ from eplb_model.vector import VectorError, VectorFile, catalogue, load
 from eplb_real.doctor import diagnosis
 from eplb_real.drivers.base import Driver, library_modules
 from eplb_real.drivers.registry import ABSENT, DRIVERS
+from eplb_real.drivers.vllm import NAME as VLLM
+from eplb_real.drivers.vllm import driver_name
 from eplb_real.nursery import Spawner
 from eplb_real.runner import Replay, Replayed, Wish, document, lacking, refusals
 from eplb_real.torchrun import TeamError, follow, gather, meeting
+from eplb_real.vllm.protocol import Asked, refined, scenario_of
+from eplb_real.vllm.protocol import run as run_protocol
+from eplb_real.vllm.wheel import REFERENCE, VERSIONS, WheelError, extracted, fetch
 
+_DRIVERS = [*(name for name in DRIVERS if not name.startswith(VLLM)), VLLM, *ABSENT]
 BAD_INPUT, INCONCLUSIVE, LACKING, OUR_ERROR, INTERRUPTED = 2, 3, 4, 5, 130
 DEADLINE = 20.0
 
@@ -48,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (VectorError, ScheduleError, UsageError) as error:
         print(f"eplb-real: {error}", file=sys.stderr)
         return BAD_INPUT
-    except (Lacking, TeamError) as error:
+    except (Lacking, TeamError, WheelError) as error:
         print(f"eplb-real: {error}", file=sys.stderr)
         return LACKING
     except BrokenPipeError:
@@ -67,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    driver = _driver(options.driver)
+    driver = _driver(_driver_name(options))
     where = meeting(os.environ) if driver.name == "gloo" else None
     if where is None:
         return _replay_with(driver, None, options)
@@ -123,7 +129,7 @@ def _code(answers: Counter[str]) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    drivers = [_known(options.driver)] if options.driver else list(DRIVERS.values())
+    drivers = [_known(_driver_name(options))] if options.driver else list(DRIVERS.values())
     rows = []
     for vector in catalogue():
         scenario = vector.scenario()
@@ -148,6 +154,53 @@ def _refused(vector: VectorFile, scenario: Scenario, driver: Driver) -> list[str
     return refusals(scenario, driver)
 
 
+def _fetch_vllm(options: argparse.Namespace) -> int:
+    rows = []
+    for version in [options.version] if options.version else VERSIONS:
+        folder = fetch(version)
+        rows.append({"version": version, "folder": str(folder), "files": extracted(version)})
+    if options.json:
+        _print_json({"schema": "eplb-real-vllm/1", "versions": rows})
+        return 0
+    for row in rows:
+        files: Any = row["files"]
+        size = sum(files.values())
+        print(f"vLLM {row['version']}: {len(files)} files, {size} bytes, verified: {row['folder']}")
+    return 0
+
+
+def _step_vllm(options: argparse.Namespace) -> int:
+    named = dict(_field(text) for text in options.set)
+    if options.version is not None:
+        named["version"] = options.version
+    try:
+        asked = Asked(**named)
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from None
+    if lacking(("torch",)):
+        raise Lacking("step-vllm needs torch, which is not installed")
+    ran = run_protocol(asked)
+    found = refined(scenario_of(asked), ran)
+    holds = None if ran.ending == "cut" else found.holds  # a rank that failed says nothing
+    answer = {True: "agrees", False: "disagrees", None: "inconclusive"}[holds]
+    if options.json:
+        told = {"answer": answer, "ending": ran.ending, "why": found.message}
+        _print_json({"schema": "eplb-real-step/1", **told, "lines": list(ran.lines)})
+    else:
+        text = "; ".join(filter(None, (ran.ending, ran.evidence, found.message)))
+        print(f"{answer:<12}  vLLM {asked.version}: {text}")
+    return _code(Counter([answer]))
+
+
+def _field(text: str) -> tuple[str, Any]:
+    """A field of a run: JSON, or a word."""
+    name, _, value = _pair(text).partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
 def _doctor(options: argparse.Namespace) -> int:
     found = diagnosis(DRIVERS.values())
     if options.json:
@@ -165,11 +218,22 @@ def _doctor(options: argparse.Namespace) -> int:
 # --- what the options mean -------------------------------------------------------------------
 
 
+def _driver_name(options: argparse.Namespace) -> str:
+    """The driver that is meant: vLLM has one per version."""
+    if options.driver == VLLM:
+        return driver_name(options.version or REFERENCE)
+    if options.version is not None:
+        raise UsageError("--version goes with --driver vllm")
+    return str(options.driver)
+
+
 def _driver(name: str) -> Driver:
     driver = _known(name)
     missing = lacking(driver.modules)
     if missing:
         raise Lacking(f"driver {name} needs {', '.join(missing)}, which is not installed")
+    if driver.lacks():
+        raise Lacking(f"driver {name} needs {'; '.join(driver.lacks())}")
     return driver
 
 
@@ -249,7 +313,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay.add_argument("vector", nargs="?", help="a name of the catalogue, or a file")
     replay.add_argument("--all", action="store_true", help="every vector of the catalogue")
-    replay.add_argument("--driver", choices=[*DRIVERS, *ABSENT], default="threads")
+    replay.add_argument("--driver", choices=_DRIVERS, default="threads")
+    replay.add_argument("--version", choices=VERSIONS, help="of --driver vllm")
     replay.add_argument("--nproc", type=_positive(int), metavar="N", help="the number of ranks")
     replay.add_argument("--deadline", type=_positive(float), metavar="S", help="seconds per run")
     replay.add_argument(
@@ -260,9 +325,21 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--set", action="append", default=[], metavar="K=V", help="a parameter")
     _finish(replay, _replay)
     listing = commands.add_parser("list", help="which vectors each driver supports, and why not")
-    listing.add_argument("--driver", choices=[*DRIVERS, *ABSENT])
+    listing.add_argument("--driver", choices=_DRIVERS)
+    listing.add_argument("--version", choices=VERSIONS, help="of --driver vllm")
     _finish(listing, _list)
     _finish(commands.add_parser("doctor", help="what can run here"), _doctor)
+    fetching = commands.add_parser(
+        "fetch-vllm", help="download vLLM's wheels and keep the files that --driver vllm runs"
+    )
+    fetching.add_argument("--version", choices=VERSIONS, help="one of them only")
+    _finish(fetching, _fetch_vllm)
+    stepping = commands.add_parser(
+        "step-vllm", help="run vLLM's step() and worker over gloo and hold them against the model"
+    )
+    stepping.add_argument("--version", choices=VERSIONS)
+    stepping.add_argument("--set", action="append", default=[], metavar="K=V", help="a setting")
+    _finish(stepping, _step_vllm)
     return parser
 
 

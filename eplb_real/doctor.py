@@ -32,7 +32,7 @@ def diagnosis(drivers: Iterable[Driver]) -> dict[str, Any]:
             "proc": "yes" if PROC.is_dir() else "no: hangs take longer to believe",
             **_devices(),
         },
-        "drivers": {driver.name: lacking(driver.modules) for driver in drivers},
+        "drivers": {driver.name: [*lacking(driver.modules), *driver.lacks()] for driver in drivers},
     }
 
 

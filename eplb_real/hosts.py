@@ -1,7 +1,7 @@
 """The devices of a place, and how host threads call them.
 
 Rules:
-- What touches a device goes to the emulated one; the two-thread event is the library's own
+- What touches a device goes to the emulated one; the two-thread event is the driver's
   `CpuGpuEvent`, over events and flags of ours that stop between its atomic steps.
 - A flag that a kernel spins on belongs to the device, every other one to the host.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from eplb_model.outcome import Actor
 from eplb_model.world import World
+from eplb_real.drivers.base import library_event
 from eplb_real.emulated import EmulatedDevice, Fact, Free, Gated, Meetings, NotAllowed, perform
 from eplb_real.emulated.queues import Moves
 from eplb_real.gates import Gates
@@ -25,13 +26,20 @@ FLAG_KINDS = ("set", "wait_flag", "clear", "is_set")
 class DeviceCalls:
     """The device of one rank, as its host threads call it."""
 
-    def __init__(self, world: World, rank: int, device: EmulatedDevice, gates: Gates) -> None:
+    def __init__(
+        self,
+        world: World,
+        rank: int,
+        device: EmulatedDevice,
+        gates: Gates,
+        event_class: Callable[[], type],
+    ) -> None:
         self._device = device
         self._gates = gates
         self._spun_on = {kernel.until for kernel in world.kernels.values() if kernel.until}
         operations = [op for program in world.ranks[rank].threads for op in program.code]
         self._gil_is_kept = any(getattr(op, "gil", False) for op in operations)
-        self._events = SteppedEvents(device, gates)
+        self._events = SteppedEvents(device, gates, event_class)
 
     def takes(self, op: Any) -> bool:
         """Whether an operation on a flag is one of the device's."""
@@ -73,8 +81,10 @@ class Devices:
         closed: bool,
         seed: int,
         tell: Callable[[Any], None],
+        event_class: Callable[[], type] = library_event,
     ) -> None:
         self._world = world
+        self._event_class = event_class
         self._meetings = Meetings(world, lambda fact: tell(list(fact)))
         self._paces = {rank: Gated(seed + rank) if closed else Free(seed + rank) for rank in ranks}
         self._devices = {
@@ -84,7 +94,7 @@ class Devices:
 
     def calls(self, rank: int, gates: Gates) -> DeviceCalls:
         """How the host threads of a rank call its device."""
-        return DeviceCalls(self._world, rank, self._devices[rank], gates)
+        return DeviceCalls(self._world, rank, self._devices[rank], gates, self._event_class)
 
     def tell(self, fact: Sequence[Any]) -> None:
         """A fact about a kernel of another place."""

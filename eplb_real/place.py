@@ -103,11 +103,18 @@ class _Place:
         closed = self._order["closed"]
         self._observer = Observer(folder, ranks)
         self._gates = Gates(closed, self._did, self._order["budget"])
+        driver = DRIVERS[self._order["driver"]]
         self._devices = Devices(
-            world, ranks, self._observer, closed, self._order["seed"], self._tell
+            world,
+            ranks,
+            self._observer,
+            closed,
+            self._order["seed"],
+            self._tell,
+            driver.event_class,
         )
         self._ready.set()
-        ties = DRIVERS[self._order["driver"]].ties(world, ranks, folder)
+        ties = driver.ties(world, ranks, folder)
         self._performers = [
             Performer(
                 world,

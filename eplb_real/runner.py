@@ -155,7 +155,7 @@ class Replay:
         if plan is None:
             return replayed("inconclusive", f"the model's own answer is {report.verdict}")
         reasons = _missing(scenario, self._driver)
-        reasons += [*self._driver.declines(scenario, lambda: report), *_claimed(report)]
+        reasons += [*self._driver.declines(scenario, lambda: report), *_unseen(report)]
         if reasons:
             return replayed("declined", "; ".join(reasons))
         results: list[RunResult] = []
@@ -205,17 +205,19 @@ def _missing(scenario: Scenario, driver: Driver) -> list[str]:
     return [
         *(["no driver here moves variables of a peer"] if afar else ()),
         *(f"it needs {name}, which is not installed" for name in missing),
+        *(f"it needs {what}" for what in driver.lacks()),
         *(f"no driver here performs {what}" for what in not_performed(scenario)),
     ]
 
 
-def _claimed(report: Report) -> list[str]:
-    """A claim that fails: what it is about are states, and a driver sees operations."""
-    finding = report.finding
-    fails = finding is not None and any(
-        finding.message.startswith(claim.sentence) for claim in report.claims
-    )
-    return ["what goes wrong is a claim, which no driver looks at"] if fails else []
+def _unseen(report: Report) -> list[str]:
+    """What goes wrong without any thread being told: a driver sees operations, not states."""
+    message = "" if report.finding is None else report.finding.message
+    if any(claim.sentence in message for claim in report.claims):
+        return ["what goes wrong is a claim, which no driver looks at"]
+    if message.endswith(" is never met"):
+        return ["what goes wrong is a request that is left over, which raises nothing"]
+    return []
 
 
 def _search() -> Search:

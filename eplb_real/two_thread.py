@@ -1,6 +1,7 @@
-"""The library's `CpuGpuEvent`, made to stop between its atomic steps.
+"""A `CpuGpuEvent`, the library's or vLLM's, made to stop between its atomic steps.
 
 Rules (specs/semantics.md#cpu-gpu-event-record):
+- The driver says whose class it is; what it makes before its first call is no step.
 - b1 and b4, a1 and a4 are calls of the flag; b2 is the call of the event factory; a3 is the
   event's `wait`.  b3 and a2 begin where the attribute is loaded, so the attribute stops too.
 - b3 loads and records in one step: the record follows the load before the thread stops again.
@@ -8,7 +9,6 @@ Rules (specs/semantics.md#cpu-gpu-event-record):
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -21,33 +21,45 @@ from eplb_real.gates import Gates
 class SteppedEvents:
     """The two-thread events of one rank, by name, made when they are first used."""
 
-    def __init__(self, device: EmulatedDevice, gates: Gates) -> None:
+    def __init__(
+        self, device: EmulatedDevice, gates: Gates, event_class: Callable[[], type]
+    ) -> None:
         self._device = device
         self._gates = gates
+        self._event_class = event_class
         self._making = threading.Lock()
         self._events: dict[str, Any] = {}
         self._now = threading.local()  # what this thread is performing: actor, side, raises
 
     def record(self, actor: str, op: Any) -> None:
         """Perform the producer's half."""
+        event = self._event(op.event)
         self._now.actor, self._now.side, self._now.raises = actor, "record", op.raises
-        self._event(op.event).record(self._device.stream(op.stream))
+        event.record(self._device.stream(op.stream))
 
     def wait(self, actor: str, op: Any) -> None:
         """Perform the consumer's half."""
+        event = self._event(op.event)
         self._now.actor, self._now.side, self._now.raises = actor, "wait", op.raises
-        self._event(op.event).wait(self._device.stream(op.stream))
+        event.wait(self._device.stream(op.stream))
 
     def _event(self, name: str) -> Any:
         with self._making:
             if name not in self._events:
-                made = stepped_class()(
-                    event_factory=lambda: _SteppedEvent(self, self.step(self._device.event)),
+                self._now.side = "make"
+                made = stepped_class(self._event_class())(
+                    event_factory=self._device_event,
                     flag_factory=lambda: _SteppedFlag(self),
                 )
                 made.before_load = self._load
                 self._events[name] = made
             return self._events[name]
+
+    def _device_event(self) -> Any:
+        """A device event: b2, or the one that an object has from the beginning."""
+        making = self._now.side == "make"
+        made = self._device.event() if making else self.step(self._device.event)
+        return _SteppedEvent(self, made)
 
     def step(self, does: Callable[[], Any]) -> Any:
         """One atomic step of the calling thread."""
@@ -101,9 +113,8 @@ class _SteppedEvent:
         self._event.wait(stream)
 
 
-def stepped_class() -> type:
+def stepped_class(library: Any) -> type:
     """`CpuGpuEvent` whose attribute stops before it is loaded."""
-    library: Any = importlib.import_module("eplb_real.events").CpuGpuEvent
 
     class Stepped(library):  # type: ignore[misc]  # its base is loaded only where it is needed
         before_load: Callable[[], None] | None = None

@@ -18,7 +18,7 @@ FRONTIER = next(table for table in tables() if table.name == "hang_frontier")
 
 
 SWEEP = next(table for table in tables() if table.name == "frontier_sweep")
-SMALL = [table.name for table in tables() if table is not SWEEP]
+SMALL = [table.name for table in tables() if table.name != SWEEP.name]
 
 
 def test_every_measured_row_is_predicted_and_none_is_undecided(capsys):

@@ -20,7 +20,6 @@ from eplb_model.ops.copies import Copy
 from eplb_model.ops.expression import Variable
 from eplb_model.ops.moves import Move
 from eplb_model.ops.point_to_point import Irecv, Isend, WaitRequests
-from eplb_model.ops.synchronize import StreamSynchronize
 from eplb_model.ops.threads import Raise
 from eplb_model.scenario import Statement
 
@@ -47,7 +46,7 @@ def transfer(
             moves=tuple(moves),
         )
     elif share.receives:
-        yield StreamSynchronize("side")
+        yield Copy("d2h", "side", blocking=True)  # of nothing: what remains is the wait
     posted = _requests(share)
     yield from posted[:fails_at]
     if fails_at is not None:

@@ -7,6 +7,7 @@ Rules:
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,12 @@ from eplb_model.world import World
 from eplb_real.errors import Raised
 
 TWO_THREAD_KINDS = ("cpu_gpu_event_record", "cpu_gpu_event_wait")
+
+
+def library_event() -> type:
+    """Our own `CpuGpuEvent`; it needs torch, so it is loaded where it is used."""
+    found: type = importlib.import_module("eplb_real.events").CpuGpuEvent
+    return found
 
 
 class Ticket(Protocol):
@@ -62,6 +69,10 @@ class Driver:
         only if it is asked for.
     ties
         Binds the ranks of one place to the others: world, ranks, a folder that all places share.
+    event_class
+        Whose two-thread event is performed: a class that takes `event_factory` and `flag_factory`.
+    lacks
+        What is missing here besides modules, in words.
     """
 
     name: str
@@ -69,6 +80,8 @@ class Driver:
     places: Callable[[World], Sequence[Sequence[int]]]
     declines: Callable[[Scenario, Callable[[], Report]], list[str]]
     ties: Callable[[World, Sequence[int], Path], Ties]
+    event_class: Callable[[], type] = library_event
+    lacks: Callable[[], Sequence[str]] = tuple
 
 
 def library_modules(scenario: Scenario) -> tuple[str, ...]:

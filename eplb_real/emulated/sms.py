@@ -97,7 +97,8 @@ class Distributor:
         if waiting.kernel.cluster > 1:
             bars_gangs = switches.clustered_waiter_blocks_gangs == "on"
             return bars_gangs and earlier and other.kernel.gang
-        return switches.empty_waiter_blocks == "on" or len(waiting.ctas) > 0
+        waits_long = switches.empty_waiter_blocks == "on" or len(waiting.ctas) > 0
+        return waits_long and not other.kernel.gang
 
     # --- seats -------------------------------------------------------------------------------
 

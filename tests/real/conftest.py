@@ -14,6 +14,7 @@ from eplb_real.drivers.registry import DRIVERS
 from eplb_real.nursery import Nursery
 from eplb_real.run import Order, RunResult, run
 from eplb_real.runner import Replay
+from eplb_real.vllm.wheel import cache, is_there
 
 collect_ignore = [
     "fakes.py",
@@ -21,6 +22,7 @@ collect_ignore = [
     "on_cuda.py",
     "on_nixl.py",
     "on_rank.py",
+    "on_vllm.py",
     "on_worker.py",
     "ranks.py",
 ]
@@ -54,6 +56,18 @@ def on_threads(nursery) -> Callable[..., RunResult]:
         return run(scenario, DRIVERS["threads"], nursery, Order(**order))
 
     return performed
+
+
+@pytest.fixture(scope="session")
+def has_vllm() -> Callable[[str], str]:
+    """A version of vLLM, or a skip that says what is missing; no test downloads anything."""
+
+    def given(version: str) -> str:
+        if not is_there(version):
+            pytest.skip(f"no wheel of vLLM {version} in {cache()}; see eplb-real fetch-vllm")
+        return version
+
+    return given
 
 
 @pytest.fixture(scope="session")

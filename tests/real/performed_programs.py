@@ -37,9 +37,11 @@ def _statement(statement: Statement) -> Statement:
         case Try(body, handler):
             return Try(_body(body), _body(handler))
         case _:
-            return _operation(statement)
+            found: Statement = _operation(statement)
+            return found
 
 
-def _operation(op: Any) -> Any:
+def _operation(op: Any) -> Statement:
     asked = [each for each in fields(op) if each.name not in OPERATIONS[op.kind]]
-    return replace(op, **{each.name: each.default for each in asked})
+    found: Statement = replace(op, **{each.name: each.default for each in asked})
+    return found

@@ -57,6 +57,7 @@ def test_a_vector_names_its_drivers(capsys):
         (["replay", "p2p_lists_agree", "--schedule", "7.main"], 2, "no actor '7.main'"),
         (["replay", "--all", "--nproc", "2"], 2, "go with one vector"),
         (["replay", "p2p_lists_agree", "--driver", "cuda"], 4, "driver cuda"),
+        (["replay", "p2p_lists_agree", "--version", "0.20.0"], 2, "goes with --driver vllm"),
     ],
 )
 def test_what_can_not_be_used_is_one_line(capsys, arguments, code, error):
@@ -89,7 +90,7 @@ def test_the_doctor_says_what_each_driver_lacks(capsys):
     code, found = _json(capsys, "doctor")
 
     assert code == (4 if any(found["drivers"].values()) else 0)
-    assert list(found["drivers"]) == ["threads", "gloo"]
+    assert list(found["drivers"]) == ["threads", "gloo", "vllm-0.20.0", "vllm-0.33.0"]
     assert found["drivers"]["threads"] == []
 
 
