@@ -4,7 +4,7 @@ from hypothesis import given
 
 from eplb_model.communicators.batches import Flow, batches, flows
 from eplb_model.communicators.plan import plan
-from tests.plans import rearrangements
+from eplb_model.rearrangements import rearrangements
 
 
 def test_p8_flows_come_by_first_expert_then_sender():

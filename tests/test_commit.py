@@ -5,7 +5,7 @@ from hypothesis import given
 
 from eplb_model.communicators.commit import committed
 from eplb_model.communicators.plan import EMPTY, joined, mismatches, plan, plans_of
-from tests.plans import Rearrangement, rearrangements, served, views
+from eplb_model.rearrangements import Rearrangement, rearrangements, served, views
 
 OLD = (0, 1, 2, 3)
 

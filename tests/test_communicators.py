@@ -23,12 +23,12 @@ from eplb_model.ops.copies import Copy
 from eplb_model.ops.expression import Condition, Value, Variable
 from eplb_model.ops.synchronize import StreamSynchronize
 from eplb_model.ops.variables import Assert
+from eplb_model.rearrangements import Rearrangement, rearrangements
 from eplb_model.scenario import RankPlan, Scenario, Statement, ThreadPlan, Try
 from eplb_model.state import State
 from eplb_model.step import enabled, initial, step
 from eplb_model.trace import phrase
 from eplb_model.world import Meets, Stream
-from tests.plans import Rearrangement, rearrangements
 from tests.small import TINY, kernel
 
 NAMES = tuple(COMMUNICATORS)

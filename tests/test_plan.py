@@ -23,7 +23,7 @@ from eplb_model.communicators.plan import (
     receivers_of,
     sender_of,
 )
-from tests.plans import rearrangements, served, views
+from eplb_model.rearrangements import rearrangements, served, views
 
 # --- who serves whom (P4) --------------------------------------------------------------------
 

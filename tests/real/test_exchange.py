@@ -12,8 +12,8 @@ import torch
 
 from eplb_model.communicators.commit import committed
 from eplb_model.communicators.plan import plan
+from eplb_model.rearrangements import Rearrangement, rearrangements
 from eplb_real.exchange import WrongRow, check_weights, rearrange, transfer_layer
-from tests.plans import Rearrangement, rearrangements
 from tests.real import on_rank
 from tests.real.nixl_fake import can_read_another_process
 

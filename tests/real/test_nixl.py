@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eplb_model.communicators.plan import plan
+from eplb_model.rearrangements import served
 from eplb_real.communicators.nixl import nixl_available, open_nixl
-from tests.plans import served
 from tests.real import on_nixl, on_rank
 from tests.real.nixl_fake import can_read_another_process
 from tests.real.test_exchange import MEMBERS, expected, numbered

@@ -7,12 +7,12 @@ pytest.importorskip("torch", reason="tests/real needs torch: pip install -e '.[r
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eplb_model.rearrangements import rearrangements
 from eplb_model.vector import load
 from eplb_real.drivers.registry import DRIVERS
 from eplb_real.drivers.vllm import driver_name
 from eplb_real.runner import Replay, Wish
 from eplb_real.vllm.wheel import VERSIONS
-from tests.plans import rearrangements
 from tests.real import on_vllm
 from tests.real.test_exchange import DTYPES, MEMBERS, expected, numbered
 from tests.real.test_torch_communicators import among

@@ -1,14 +1,24 @@
-"""Hypothesis strategies for the maps of one layer, and for what ranks may believe about them.
+"""Hypothesis strategies for rearrangements: maps, what ranks believe, protocols, schedules.
 
-Rule: the simpler a draw, the fewer its ranks, rows, experts and changed rows.
+Rules:
+- The simpler a draw, the fewer its ranks, rows, experts and changed rows.
+- Settings of a protocol are those that its version has; what the vector refuses is not drawn.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import TypeVar
+from random import Random
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
 from eplb_model.communicators.plan import EMPTY, Plan, plan
+from eplb_model.explore.walk import uniform, walk
+from eplb_model.format.document import VectorError
+from eplb_model.outcome import Action
+from eplb_model.scenario import Scenario
+from eplb_model.vector import load
 
 Cell = TypeVar("Cell")
 
@@ -70,6 +80,39 @@ def views(draw: st.DrawFn) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]
     return {
         rank: (agreed.old, _changed(agreed.new, draw(differences))) for rank in range(agreed.ranks)
     }
+
+
+SWITCHES = ("commit_blocks", "record_first", "synchronises", "waits_consumed", "gated")
+FAULTS = ("dies", "raises")
+
+
+@st.composite
+def protocols(draw: st.DrawFn, *, vector: str = "async_eplb_small") -> Scenario:
+    """Async EPLB of some version: a plan, switches, and at most one fault, in its small form.
+
+    Shrinks towards version 0.20 over gloo, one layer, everything as it should be, no fault.
+    """
+    file = load(vector)
+    settings: dict[str, Any] = {
+        name: draw(st.sampled_from(file.parameters[name].choices))
+        for name in ("version", "communicator", "moved")
+    }
+    settings["layers"] = draw(st.integers(1, 2))
+    for name in draw(st.sets(st.sampled_from(SWITCHES), max_size=2)):
+        settings[name] = not file.parameters[name].default
+    for name in draw(st.sets(st.sampled_from(FAULTS), max_size=1)):
+        settings[name] = draw(st.integers(0, settings["layers"] - 1))
+    try:
+        return file.scenario(settings)
+    except VectorError:  # the version refuses it, or has not got it
+        return file.scenario({"layers": settings["layers"]})
+
+
+@st.composite
+def schedules(draw: st.DrawFn, scenario: Scenario, *, most: int = 400) -> tuple[Action, ...]:
+    """A schedule of a scenario from its start: every enabled action is as likely as any other."""
+    seed = draw(st.integers(0, 2**32 - 1))
+    return walk(scenario.world, uniform(Random(seed)), draw(st.integers(0, most))).schedule
 
 
 def _grids(cells: st.SearchStrategy[Cell], least_ranks: int) -> st.SearchStrategy[list[list[Cell]]]:
