@@ -70,7 +70,7 @@ PROTOCOL_MUTANTS = (
         "moves.py",
         'yield Copy("d2d", "compute", reads=(buffer,), writes=(live,), moves=rows)',
         'yield Copy("d2d", "side", reads=(buffer,), writes=(live,), moves=rows)',
-        "race",
+        "violation",
         {**ONE, "layers": 2},
     ),
     ProtocolMutant(
@@ -178,7 +178,7 @@ PROTOCOL_MUTANTS = (
         "sync_eplb.py",
         '{"side": stream}',
         "{}",
-        "race",
+        "violation",
         {"layers": 1},
         "sync_eplb",
     ),
