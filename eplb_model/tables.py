@@ -31,9 +31,16 @@ def tables() -> tuple[Table, ...]:
 
 
 def find_table(name_or_path: str) -> Table:
-    """A table of the package by its name, or one in a file."""
-    known = MEASURED / f"{name_or_path}.json"
-    return read_table(known if known.exists() else Path(name_or_path))
+    """A table of the package by its name, or one in a file.
+
+    Raises `VectorError`, with the names there are, if it is neither.
+    """
+    known = {path.stem: path for path in sorted(MEASURED.glob("*.json"))}
+    path = known.get(name_or_path, Path(name_or_path))
+    if not path.exists():
+        problem = f"neither a table nor a file; the tables are {', '.join(known)}"
+        raise VectorError(name_or_path, None, problem)
+    return read_table(path)
 
 
 def read_table(path: Path) -> Table:
