@@ -25,6 +25,12 @@ EXIT_CODES: Mapping[Verdict, int] = {
     "unknown": 3,
 }
 
+BAD_INPUT, OUR_ERROR, INTERRUPTED = 2, 5, 130
+
+
+class UsageError(ValueError):
+    """Something of the user that can't be used: a file, a schedule, a word on a command line."""
+
 
 class Actor(NamedTuple):
     """Whatever can move: a host thread or a stream of a rank.  Prints as `0.main`."""

@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, fields
 
 from eplb_model.distributor import kernel_of
 from eplb_model.ops.expression import Value, Variable
-from eplb_model.outcome import Action, Actor, Step
+from eplb_model.outcome import Action, Actor, Step, UsageError
 from eplb_model.state import State
 from eplb_model.step import initial, step, wait_of
 from eplb_model.world import HostOperation, World
@@ -19,7 +19,7 @@ from eplb_model.world import HostOperation, World
 WORD = re.compile(r"(\d+)\.([A-Za-z_]\w*)(?::(\d+))?")
 
 
-class ScheduleError(ValueError):
+class ScheduleError(UsageError):
     """A schedule that can't be read, or can't be followed."""
 
 

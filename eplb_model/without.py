@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from eplb_model.check import Search, check
-from eplb_model.outcome import Report
+from eplb_model.outcome import Report, UsageError
 from eplb_model.scenario import (
     Forever,
     If,
@@ -24,7 +24,7 @@ from eplb_model.scenario import (
 from eplb_model.trace import phrase
 
 
-class WhereError(ValueError):
+class WhereError(UsageError):
     """An operation that the scenario does not have."""
 
 

@@ -7,15 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from eplb_model.cli import main
+from eplb_model.cli import COMMANDS, main
 from eplb_model.schema import schema
 from eplb_model.step import step
 
+ROOT = Path(__file__).parents[1]
 FLAGSHIP = "coop_vs_nccl_opposite_order"
 
 
@@ -190,10 +192,39 @@ def test_an_interrupted_check_says_what_was_reached(capsys, monkeypatch):
 
 
 def test_the_model_loads_neither_torch_nor_numpy():
-    code = "import sys, eplb_model.cli; print(sorted({'torch', 'numpy'} & set(sys.modules)))"
+    code = """
+import sys, importlib
+from eplb_model.cli import COMMANDS
+for name in COMMANDS:
+    importlib.import_module(f"eplb_model.commands.{name}")
+print(sorted({'torch', 'numpy'} & set(sys.modules)), len(COMMANDS) > 5)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout == "[]\n"
+    assert done.stdout == "[] True\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_help(name, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+
+    assert stopped.value.code == 0
+    assert COMMANDS[name] in " ".join(capsys.readouterr().out.split())
+
+
+def test_every_file_of_commands_is_a_command_or_shared_by_some():
+    files = {each.stem for each in (ROOT / "eplb_model" / "commands").glob("*.py")}
+
+    assert files - set(COMMANDS) == {"__init__", "printing", "searching", "vectors"}
+
+
+def test_the_help_of_all_names_every_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+
+    words = capsys.readouterr().out.split()
+    assert set(COMMANDS) <= set(words)
 
 
 def test_the_same_question_gives_the_same_bytes_whatever_the_hash_seed():

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from eplb_model.outcome import UsageError
+
 VECTOR_SCHEMA = "eplb-vector/1"
 LARGEST_FILE = 1 << 20  # bytes
 DEEPEST = 64  # lists and objects within one another
@@ -24,7 +26,7 @@ WIDTH = 100
 JsonPath: TypeAlias = tuple[str | int, ...]
 
 
-class VectorError(ValueError):
+class VectorError(UsageError):
     """A file of the user that can't be used.  `str` is one line with file, path and reason."""
 
     def __init__(self, file: str, path: JsonPath | None, problem: str) -> None:
