@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "sweep": "check a range of parameters",
     "list": "the vectors of the catalogue",
     "conform": "predict every measured row, and compare",
+    "advise": "is a configuration safe, and which one would be?",
 }
 
 EXAMPLES = """\

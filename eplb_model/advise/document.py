@@ -1,0 +1,245 @@
+"""An advice as JSON, `eplb-advice/1`, and as a person reads it."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from eplb_model.advise.answer import Advice, CapAnswer, Setting
+from eplb_model.advise.judging import NCCL_VECTOR, Judged
+from eplb_model.advise.question import Point, Question
+from eplb_model.protocols.environment import MOST_CTAS
+
+SCHEMA = "eplb-advice/1"
+WIDTH = 100
+
+
+def advice_document(advice: Advice) -> dict[str, Any]:
+    """Everything that was asked and answered."""
+    question = advice.question
+    return {
+        "schema": SCHEMA,
+        "safe": advice.safe,
+        "verdict": advice.verdict,
+        "why": why(advice),
+        "question": _question(question),
+        "cap_in_force": question.cap if question.cap < MOST_CTAS else None,
+        "ranks_checked": question.check_ranks,
+        "points": sum(1 for _ in question.points()),
+        "unsafe_points": Setting(advice.judged).unsafe_points,
+        "first_unsafe": _first(advice.first_unsafe),
+        "cases": [_case(each) for each in advice.judged],
+        "largest_safe_max_ctas": advice.largest_safe,
+        "caps": [_cap(each) for each in advice.caps],
+        "cluster_size": {
+            "changes": advice.cluster_size_matters,
+            "sizes": [
+                {
+                    "nccl_cga_cluster_size": each.cluster_size,
+                    "largest_safe_max_ctas": each.largest_safe,
+                    **_setting(each),
+                }
+                for each in advice.sizes
+            ],
+        },
+        "alternatives": [
+            {
+                "name": each.name,
+                "vector": each.vector,
+                "verdict": each.verdict,
+                "safe": each.verdict == "ok",
+            }
+            for each in advice.alternatives
+        ],
+        "check": check_command(advice),
+        "assumptions": list(advice.assumptions),
+    }
+
+
+def why(advice: Advice) -> str:
+    """The reason in one or two sentences: of the first point that is not safe, or of all."""
+    found = advice.first_unsafe
+    if found is None:
+        count = len(advice.judged)
+        cases = "the one case" if count == 1 else f"all {count} distinct cases"
+        return f"every schedule of {cases} ends well"
+    point, judged = found
+    return f"at {_point_text(point)} {_kernels_text(advice.question, judged)}: {_ending(judged)}"
+
+
+def check_command(advice: Advice) -> str | None:
+    """The command that shows the first unsafe point as a whole report."""
+    found = advice.first_unsafe
+    if found is None or not advice.question.over_nccl:
+        return None
+    point, judged = found
+    question = advice.question
+    words = ["eplb-model", "check", NCCL_VECTOR, "--machine", question.machine]
+    settings = dict(question.settings(point, question.cap, question.cluster_size))
+    del settings["machine"]
+    order = judged.report.parameters.get("order")
+    for name, value in {"ranks": question.ranks, **settings, "order": order}.items():
+        words += ["--set", f"{name}={value}"]
+    return shlex.join(words)
+
+
+def advice_text(advice: Advice) -> str:
+    """The advice for a terminal."""
+    question = advice.question
+    blocks = [_head(advice), textwrap.fill(f"Why: {why(advice)}.", WIDTH, subsequent_indent="  ")]
+    if question.over_nccl:
+        blocks.append("NCCL_MAX_CTAS:\n" + "\n".join(_cap_lines(advice)))
+        blocks.append("\n".join(_size_lines(advice)))
+    rows = (f"  {each.name:<12}  {each.verdict}" for each in advice.alternatives)
+    blocks.append("Instead, for the same kernels:\n" + "\n".join(rows))
+    command = check_command(advice)
+    if command is not None:
+        blocks.append(f"See it:\n  {command}")
+    blocks.append("Rests on:\n" + "\n".join(f"  {each}" for each in advice.assumptions))
+    return "\n\n".join(blocks)
+
+
+def _question(question: Question) -> dict[str, Any]:
+    return {
+        "machine": question.machine,
+        "ranks": question.ranks,
+        "experts": question.experts,
+        "tokens": {
+            "least": min(question.tokens),
+            "most": max(question.tokens),
+            "count": len(question.tokens),
+        },
+        "bytes_per_op": question.bytes_per_op,
+        "communicator": question.communicator,
+        "phases": list(question.phases),
+        "peers": question.peers,
+        "nccl_max_ctas": question.nccl_env,
+        "override": question.override,
+        "nccl_cga_cluster_size": question.cluster_size,
+    }
+
+
+def _setting(setting: Setting) -> dict[str, Any]:
+    kernels = setting.judged[0].case.kernels
+    return {
+        "nccl_ctas": kernels.nccl_ctas,
+        "nccl_cluster": kernels.nccl_cluster,
+        "safe": setting.safe,
+        "verdict": setting.verdict,
+        "unsafe_points": setting.unsafe_points,
+        "first_unsafe": _first(setting.first_unsafe),
+    }
+
+
+def _cap(cap: CapAnswer) -> dict[str, Any]:
+    return {"nccl_max_ctas": {"least": cap.least, "most": cap.most}, **_setting(cap)}
+
+
+def _first(found: tuple[Point, Judged] | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    point, judged = found
+    return {"tokens": point.tokens, "phase": point.phase, **_case(judged)}
+
+
+def _case(judged: Judged) -> dict[str, Any]:
+    kernels, report = judged.case.kernels, judged.report
+    circle = report.finding.circle if report.finding else ()
+    return {
+        "coop_ctas": kernels.coop_ctas,
+        "coop_cluster": kernels.coop_cluster,
+        "nccl_ctas": kernels.nccl_ctas,
+        "nccl_cluster": kernels.nccl_cluster,
+        "points": len(judged.case.points),
+        "verdict": report.verdict,
+        "order": report.parameters["order"],
+        "serialised": report.serialised,
+        "circle": [str(actor) for actor in circle],
+        "cut": report.bounds["cut"],
+    }
+
+
+def _head(advice: Advice) -> str:
+    question = advice.question
+    asked = sum(1 for _ in question.points())
+    answer = "safe" if advice.safe else f"not safe ({advice.verdict})"
+    unsafe = Setting(advice.judged).unsafe_points
+    counted = f", {unsafe} of {asked} points" if unsafe else ""
+    tokens = f"{min(question.tokens)}..{max(question.tokens)}"
+    given = (
+        f"  machine={question.machine} ranks={question.ranks} experts={question.experts} "
+        f"tokens={tokens} bytes_per_op={question.bytes_per_op} "
+        f"communicator={question.communicator} NCCL_MAX_CTAS={question.nccl_env or 'unset'} "
+        f"override={str(question.override).lower()} "
+        f"NCCL_CGA_CLUSTER_SIZE={question.cluster_size}"
+    )
+    lines = [f"{answer}{counted}", *textwrap.wrap(given, WIDTH, subsequent_indent="  ")]
+    count = len(advice.judged)
+    cases = "1 distinct case" if count == 1 else f"{count} distinct cases"
+    lines.append(f"  {cases}, checked on {question.check_ranks} ranks")
+    return "\n".join(lines)
+
+
+def _cap_lines(advice: Advice) -> Iterator[str]:
+    for each in advice.caps:
+        caps = f"{each.most}" if each.most == each.least else f"{each.least}..{each.most}"
+        yield f"  {caps:<6}  n={_grid(each):<5}  {_said(each)}"
+    best = advice.largest_safe
+    if best is None:
+        yield "  No cap makes every point safe."
+    elif best == MOST_CTAS:
+        yield "  No cap is needed."
+    else:
+        yield f"  The largest safe one is {best}."
+
+
+def _grid(setting: Setting) -> str:
+    kernels = setting.judged[0].case.kernels
+    return f"{kernels.nccl_ctas}/{kernels.nccl_cluster}"
+
+
+def _said(setting: Setting) -> str:
+    if setting.safe:
+        return "safe"
+    point = setting.first_unsafe_point
+    assert point is not None
+    return f"{setting.verdict}, {setting.unsafe_points} points, first {_point_text(point)}"
+
+
+def _size_lines(advice: Advice) -> Iterator[str]:
+    changes = "changes that" if advice.cluster_size_matters else "changes nothing"
+    yield f"NCCL_CGA_CLUSTER_SIZE {changes}, at the cap in force:"
+    for each in advice.sizes:
+        yield f"  {each.cluster_size}  n={_grid(each):<5}  {_said(each)}"
+
+
+def _point_text(point: Point) -> str:
+    return f"tokens={point.tokens} {point.phase}"
+
+
+def _kernels_text(question: Question, judged: Judged) -> str:
+    kernels = judged.case.kernels
+    gang = f"{kernels.coop_ctas} CTAs{_clusters(kernels.coop_cluster)} at once"
+    text = f"the kernel needs {gang} of {question.device.sms} SMs"
+    if not kernels.nccl_ctas:
+        return text
+    return f"{text}, the exchange {kernels.nccl_ctas} CTAs{_clusters(kernels.nccl_cluster)}"
+
+
+def _clusters(size: int) -> str:
+    return f" in clusters of {size}" if size > 1 else ""
+
+
+def _ending(judged: Judged) -> str:
+    report = judged.report
+    match report.verdict:
+        case "may":
+            settings = ", ".join(f"{k}: {v}" for k, v in report.switches.items() if "=" in k)
+            return f"it depends on what nobody measured ({settings})"
+        case "unknown":
+            return f"the search ended early ({report.bounds['cut']})"
+        case verdict:
+            circle = report.finding.circle if report.finding else ()
+            return f"{verdict}, {' -> '.join(map(str, circle))}"
