@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "show": "print a vector in words",
     "replay": "follow a schedule step by step",
     "sweep": "check a range of parameters",
+    "campaign": "the whole catalogue, or sampled schedules, over many workers",
     "list": "the vectors of the catalogue",
     "conform": "predict every measured row, and compare",
     "advise": "is a configuration safe, and which one would be?",

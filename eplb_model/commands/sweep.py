@@ -1,18 +1,24 @@
-"""`eplb-model sweep`: check a range of parameters."""
+"""`eplb-model sweep`: check a range of parameters, on standard output or into a file.
+
+Rule: the lines in the file are those that `--json` prints.
+"""
 
 from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
+from eplb_model.campaign import Line, Task
 from eplb_model.check import check
 from eplb_model.commands.printing import add_json
 from eplb_model.commands.searching import add_searching, chosen_search
-from eplb_model.commands.vectors import add_vector, chosen_scenario, pair
+from eplb_model.commands.shards import add_workers, like, written
+from eplb_model.commands.vectors import add_vector, chosen_scenario, chosen_settings, pair
 from eplb_model.outcome import INTERRUPTED, Report, UsageError
 from eplb_model.render.documents import report_summary
 from eplb_model.render.text import verdict_line
@@ -30,17 +36,55 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="K=A..B[,STEP]",
         help="a range, or a list k=x,y,z; several are combined",
     )
+    add_workers(parser)
 
 
 def run(options: Namespace) -> int:
     """Print a line for every point, and how many had which verdict."""
+    if options.out is None:
+        if options.resume or options.jobs or options.executor:
+            raise UsageError("--resume, --jobs and --executor need --out FILE")
+        return _print_points(options)
+    settings = [(chosen_settings(options, words)) for _, words in _points(options)]
+    tasks = [
+        replace(like(options), vector=options.vector, settings=named, switches=switches)
+        for named, switches in settings
+    ]
+    return _write_points(options, tasks)
+
+
+def _points(options: Namespace) -> Iterator[tuple[dict[str, str], list[str]]]:
+    """Every combination of the values, as names with values, and as `name=value` words."""
     varied = [values_of(text) for text in options.vary]
     names = [name for name, _ in varied]
-    search, interrupted = chosen_search(options)
-    verdicts: Counter[str] = Counter()
     for chosen in product(*(values for _, values in varied)):
         point = dict(zip(names, chosen, strict=True))
-        words = [f"{name}={value}" for name, value in point.items()]
+        yield point, [f"{name}={value}" for name, value in point.items()]
+
+
+def _write_points(options: Namespace, tasks: Sequence[Task]) -> int:
+    done, failed = written(options, tasks, _totals)
+    if failed is not None:
+        return failed
+    verdicts = Counter(str(line["verdict"]) for line in done.lines)
+    print(_counted(verdicts))
+    return _code(verdicts)
+
+
+def _totals(lines: Sequence[Line]) -> Line:
+    counts = Counter(str(line["verdict"]) for line in lines)
+    return {"schema": "eplb-sweep/1", "points": len(lines), **dict(sorted(counts.items()))}
+
+
+def _counted(verdicts: Counter[str]) -> str:
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+    return f"{sum(verdicts.values())} points: {counted}"
+
+
+def _print_points(options: Namespace) -> int:
+    search, interrupted = chosen_search(options)
+    verdicts: Counter[str] = Counter()
+    for point, words in _points(options):
         report = check(chosen_scenario(options, words), search)
         verdicts[report.verdict] += 1
         _print_point(options, point, report)
@@ -50,8 +94,7 @@ def run(options: Namespace) -> int:
         counts = dict(sorted(verdicts.items()))
         print(json.dumps({"schema": "eplb-sweep/1", "points": sum(counts.values()), **counts}))
     else:
-        counted = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
-        print(f"{sum(verdicts.values())} points: {counted}")
+        print(_counted(verdicts))
     return INTERRUPTED if interrupted() else _code(verdicts)
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from typing import TypeAlias
 
+from eplb_model.format.parameters import Scalar
 from eplb_model.outcome import UsageError
 from eplb_model.scenario import Scenario
 from eplb_model.vector import load
+
+Settings: TypeAlias = tuple[tuple[str, Scalar], ...]
+Switches: TypeAlias = tuple[tuple[str, str], ...]
 
 
 def add_vector(parser: ArgumentParser) -> None:
@@ -29,6 +34,12 @@ def add_vector(parser: ArgumentParser) -> None:
 
 def chosen_scenario(options: Namespace, also: Sequence[str] = ()) -> Scenario:
     """The scenario that the options name, with further `name=value` texts; a later one wins."""
+    settings, switches = chosen_settings(options, also)
+    return load(options.vector).scenario(dict(settings), dict(switches))
+
+
+def chosen_settings(options: Namespace, also: Sequence[str] = ()) -> tuple[Settings, Switches]:
+    """The parameters and the switches that the options set."""
     settings = [*options.set, *also]
     for text in settings:
         pair(text, "--set")
@@ -37,7 +48,7 @@ def chosen_scenario(options: Namespace, also: Sequence[str] = ()) -> Scenario:
     if options.machine:
         named["machine"] = options.machine
     switches = dict(pair(text, "--switch") for text in options.switch)
-    return vector.scenario(named, switches)
+    return tuple(named.items()), tuple(switches.items())
 
 
 def pair(text: str, option: str) -> tuple[str, str]:
