@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
-from eplb_model.outcome import BAD_INPUT, INTERRUPTED, OUR_ERROR, UsageError
+from eplb_model.outcome import INTERRUPTED, OUR_ERROR, UsageError
 
 COMMANDS: Mapping[str, str] = {
     "check": "explore every schedule; say what goes wrong",
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UsageError as error:
         print(f"eplb-model: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -307,7 +307,7 @@ def test_without_ray_the_extra_is_named(monkeypatch, tmp_path, capsys):
     monkeypatch.delitem(sys.modules, "eplb_model.campaign.over_ray", raising=False)
     words = ["campaign", "catalogue", "event_order", "--executor", "ray"]
 
-    assert main([*words, "--out", str(tmp_path / "x")]) == 2
+    assert main([*words, "--out", str(tmp_path / "x")]) == 4
     assert "eplb-checker[cluster]" in capsys.readouterr().err
 
 

@@ -56,6 +56,13 @@ Written by `python -m eplb_model.advise.table`; a test compares.
   on. On `h20` and `b200` the layout of the board is assumed: *safe* then means safe with that
   layout, whether CTAs are packed densely or spread.
 
+The same for any two grids, under an enforced order, with what two H200 did drawn over it:
+
+![cooperative grid against NCCL CTAs, coloured by verdict](pictures/safety_map.png)
+
+    eplb-model sweep coop_vs_nccl_opposite_order --vary coop_ctas=108..132 \\
+      --vary nccl_ctas=1..20 --plot specs/pictures/safety_map.png
+
 | machine | model | experts | EP | grid | no cap | cap 8 | {columns} |
 |---|---|---|---|---|---|---|{rules}|
 """
