@@ -20,7 +20,7 @@ from functools import cache
 from typing import NamedTuple
 
 from eplb_model.advise.question import Point, Question
-from eplb_model.check import PRECEDENCE, Search, check
+from eplb_model.check import Search, check
 from eplb_model.formulas import (
     deepep_cluster,
     deepep_grid,
@@ -42,7 +42,6 @@ VECTORS = {
     "nixl": "deepep_ll_async_eplb_over_nixl",
 }
 MOST_STATES = 500_000  # a case that needs more is unknown
-WORST_FIRST: tuple[Verdict, ...] = (*PRECEDENCE, "may", "unknown", "ok")
 
 
 class Kernels(NamedTuple):
@@ -89,7 +88,12 @@ class Judged:
 
 def worst(judged: Iterable[Judged]) -> Verdict:
     """The verdict that counts for all of them; `ok` for none."""
-    return min((each.verdict for each in judged), key=WORST_FIRST.index, default="ok")
+    return min((each.verdict for each in judged), key=_goodness, default="ok")
+
+
+def _goodness(verdict: Verdict) -> int:
+    """What was found comes before what is open, and `ok` last."""
+    return {"may": 1, "unknown": 2, "ok": 3}.get(verdict, 0)
 
 
 def cases(question: Question, vector: str, cap: int, cluster_size: int) -> tuple[Case, ...]:
