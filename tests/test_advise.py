@@ -25,6 +25,9 @@ EIGHT = Question(ranks=8, tokens=(64,), phases=("dispatch",))
 TINY = Question("tiny", 3, experts=4, tokens=(1,), phases=("dispatch",), cluster_size=2)
 
 
+SHARED = Checks()  # so that a case is searched once for all tests
+
+
 def _json(capsys, *arguments: str) -> tuple[int, dict]:
     code = main(["advise", *arguments, "--json"])
     return code, json.loads(capsys.readouterr().out)
@@ -132,7 +135,8 @@ def test_what_hangs_under_the_enforced_order_hangs_where_the_threads_race(expert
     assert enforced != "deadlock" or check(scenario(question, case)).verdict == "deadlock"
 
 
-@pytest.mark.parametrize("experts", [pytest.param(3, marks=pytest.mark.slow), 4])
+@pytest.mark.slow
+@pytest.mark.parametrize("experts", [3, 4])
 @pytest.mark.parametrize("size", [1, 2])
 def test_with_stream_edges_it_does_not_matter_whether_channels_end_one_by_one(experts, size):
     question = replace(TINY, experts=experts)
@@ -148,7 +152,7 @@ def test_with_stream_edges_it_does_not_matter_whether_channels_end_one_by_one(ex
 
 
 def test_the_largest_safe_cap_is_the_one_that_leaves_room_for_a_cluster():
-    advice = advise(ONE)
+    advice = advise(ONE, SHARED)
 
     assert [(each.least, each.most, each.verdict) for each in advice.caps] == [
         (9, 64, "deadlock"),
@@ -157,21 +161,21 @@ def test_the_largest_safe_cap_is_the_one_that_leaves_room_for_a_cluster():
         (1, 2, "ok"),
     ]
     assert (advice.safe, advice.largest_safe) == (False, 8)
-    assert largest_safe_cap(ONE) == 8
+    assert largest_safe_cap(ONE, SHARED) == 8
 
 
 def test_eight_ranks_need_a_smaller_cap():
-    assert largest_safe_cap(EIGHT) == 4
+    assert largest_safe_cap(EIGHT, SHARED) == 4
 
 
 def test_the_cluster_size_matters_where_single_ctas_trickle():
-    sizes = {each.cluster_size: each.verdict for each in size_answers(ONE, Checks())}
+    sizes = {each.cluster_size: each.verdict for each in size_answers(ONE, SHARED)}
 
     assert (sizes[0], sizes[4]) == ("ok", "deadlock")
 
 
 def test_a_grid_of_all_sms_has_no_safe_cap_and_other_ways_are_safe():
-    advice = advise(replace(ONE, experts=264))
+    advice = advise(replace(ONE, experts=264), SHARED)
 
     assert advice.largest_safe is None
     assert {each.name: each.verdict for each in advice.alternatives} == {
@@ -181,12 +185,20 @@ def test_a_grid_of_all_sms_has_no_safe_cap_and_other_ways_are_safe():
     }
 
 
-def test_what_nobody_measured_is_not_safe():
-    advice = advise(replace(ONE, machine="b200", experts=288))
+@pytest.mark.slow
+def test_an_advice_on_what_nobody_measured_is_not_safe():
+    advice = advise(replace(ONE, machine="b200", experts=288), SHARED)
 
     assert (advice.verdict, advice.safe, advice.exit_code) == ("may", False, 3)
     assert advice.largest_safe == 8
     assert "the layout of b200 is assumed, its placement rule unknown" in advice.assumptions
+
+
+def test_a_case_that_depends_on_what_nobody_measured_is_not_safe():
+    question = replace(ONE, machine="b200", experts=288)
+    (judged,) = SHARED.all(question, cases(question, NCCL_VECTOR, 64, 4))
+
+    assert (judged.verdict, judged.safe) == ("may", False)
 
 
 def test_a_search_that_was_cut_makes_nothing_safe():
@@ -199,7 +211,7 @@ def test_a_search_that_was_cut_makes_nothing_safe():
 def test_an_alternative_is_as_safe_as_the_model_says(monkeypatch):
     monkeypatch.setitem(VECTORS, "torch_gloo", NCCL_VECTOR)
 
-    advice = advise(ONE)
+    advice = advise(ONE, SHARED)
 
     named = {each.name: each.verdict for each in advice.alternatives}
     assert (named["torch_gloo"], named["nixl"]) == ("deadlock", "ok")
@@ -222,7 +234,7 @@ def test_the_cap_is_what_nccl_makes_of_the_text(text, override, cap):
 
 
 def test_a_transport_without_a_kernel_needs_no_cap():
-    advice = advise(replace(ONE, experts=264, communicator="torch_gloo"))
+    advice = advise(replace(ONE, experts=264, communicator="torch_gloo"), SHARED)
 
     assert (advice.safe, advice.caps, advice.sizes) == (True, (), ())
     assert "NCCL_MAX_CTAS:\n" not in advice_text(advice)
@@ -231,13 +243,13 @@ def test_a_transport_without_a_kernel_needs_no_cap():
 def test_two_ranks_that_stand_for_more_are_named():
     over_gloo = replace(ONE, communicator="torch_gloo")
 
-    assert STAND_IN in advise(replace(over_gloo, ranks=3)).assumptions
-    assert STAND_IN not in advise(over_gloo).assumptions
+    assert STAND_IN in advise(replace(over_gloo, ranks=3), SHARED).assumptions
+    assert STAND_IN not in advise(over_gloo, SHARED).assumptions
 
 
 def test_every_assumption_of_an_advice_is_explained():
     text = (Path(__file__).parents[1] / "specs" / "assumptions.md").read_text()
-    printed = advise(replace(ONE, ranks=3, experts=264)).assumptions
+    printed = advise(replace(ONE, ranks=3, experts=264), SHARED).assumptions
 
     assert [each for each in printed if f'"{each}"' not in text] == []
 
@@ -268,7 +280,7 @@ def test_every_token_count_up_to_512_with_every_cap(capsys):
 @pytest.mark.parametrize(
     "words",
     [
-        "",
+        pytest.param("", marks=pytest.mark.slow),
         "--experts 264 --communicator nixl",
         pytest.param("--machine b200 --experts 288", marks=pytest.mark.slow),
     ],
@@ -280,8 +292,12 @@ def test_an_advice_fits_its_schema(words, capsys):
     jsonschema.validate(document, schema("eplb-advice/1"))
 
 
+def test_an_advice_over_nccl_fits_it_too():
+    jsonschema.validate(advice_document(advise(ONE, SHARED)), schema("eplb-advice/1"))
+
+
 def test_the_command_that_an_advice_names_finds_the_hang(capsys):
-    advice = advise(ONE)
+    advice = advise(ONE, SHARED)
     command = advice_document(advice)["check"]
 
     assert main(command.split()[1:]) == 1

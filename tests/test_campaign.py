@@ -72,7 +72,10 @@ def uninterrupted(tmp_path_factory):
     return out.read_bytes()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGKILL, -9), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
 def test_a_sweep_that_was_stopped_and_goes_on_leaves_the_same_bytes(
     number, code, uninterrupted, tmp_path, capsys
 ):
@@ -91,6 +94,7 @@ def test_a_sweep_that_was_stopped_and_goes_on_leaves_the_same_bytes(
     assert not journal.exists()
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_process_that_is_killed(tmp_path):
     out = tmp_path / "map.jsonl"
     process = _started(*SWEEP, "--jobs", "1", "--executor", "processes", out=out)
