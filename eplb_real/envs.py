@@ -55,12 +55,14 @@ def safe_nccl_max_ctas(
     machine: str = "h200",
     peers: Literal["all", "next"] = "all",
     cluster_size: int = 4,
+    uneven: bool = False,
 ) -> int | None:
     """The largest NCCL_MAX_CTAS under which the model finds no hang, or None if there is none.
 
     Parameters: ranks of the group that exchanges weights; experts with the redundant ones; tokens
     are all counts that a rank may have in a step; bytes_per_op of each send and receive; machine
-    is a preset of the model or the path of a machine file; cluster_size is NCCL_CGA_CLUSTER_SIZE.
+    is a preset of the model or the path of a machine file; cluster_size is NCCL_CGA_CLUSTER_SIZE;
+    uneven says that ranks may have different token counts in one step.
     64 is NCCL's own limit: then no cap is needed.  None means: another transport, or stream edges.
     Nothing is set; `os.environ[VARIABLE] = str(...)` is up to the caller.
     Raises ValueError for what the formulas don't cover.  What the answer rests on is what
@@ -77,6 +79,7 @@ def safe_nccl_max_ctas(
         bytes_per_op=bytes_per_op,
         peers=peers,
         cluster_size=cluster_size,
+        uneven=uneven,
     )
     return largest_safe_cap(question)
 

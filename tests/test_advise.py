@@ -13,7 +13,15 @@ from eplb_model.advise import Checks, Question, advise, largest_safe_cap
 from eplb_model.advise import judging as judging_module
 from eplb_model.advise.answer import STAND_IN, cap_answers, size_answers
 from eplb_model.advise.document import advice_document, advice_text
-from eplb_model.advise.judging import EDGE_VECTOR, NCCL_VECTOR, VECTORS, cases, scenario
+from eplb_model.advise.judging import (
+    EDGE_VECTOR,
+    NCCL_VECTOR,
+    UNEVEN_VECTOR,
+    VECTORS,
+    cases,
+    scenario,
+    uneven_cases,
+)
 from eplb_model.check import Search, check
 from eplb_model.cli import main
 from eplb_model.schema import schema
@@ -252,6 +260,62 @@ def test_every_assumption_of_an_advice_is_explained():
     printed = advise(replace(ONE, ranks=3, experts=264), SHARED).assumptions
 
     assert [each for each in printed if f'"{each}"' not in text] == []
+
+
+# --- ranks that differ ---------------------------------------------------------------------------
+
+# Beside n = 8 in clusters of 4, grids of 123 and of 126 are safe each; not one on each rank.
+MIXED = Question(
+    ranks=2,
+    experts=96,
+    tokens=(123, 126),
+    phases=("combine",),
+    bytes_per_op=512 << 10,
+    nccl_env="16",
+)
+
+
+def test_token_counts_that_are_safe_each_may_hang_together():
+    judged = SHARED.all(MIXED, cases(MIXED, NCCL_VECTOR, 16, 4))
+    pairs = SHARED.all(MIXED, uneven_cases(judged))
+
+    assert [each.verdict for each in judged] == ["ok", "ok"]
+    assert [each.verdict for each in pairs] == ["deadlock"]
+
+
+def test_ranks_may_differ_only_if_that_is_asked():
+    assert largest_safe_cap(MIXED, SHARED) == 64
+    assert largest_safe_cap(replace(MIXED, uneven=True), SHARED) == 8
+
+
+def test_a_kernel_that_never_waits_is_in_no_pair():
+    question = replace(MIXED, tokens=(110, 123, 126))
+    judged = SHARED.all(question, cases(question, NCCL_VECTOR, 16, 4))
+
+    assert [each.report.serialised for each in judged] == ["never", "sometimes", "sometimes"]
+    pairs = [(case.first.tokens, case.other.tokens) for case in uneven_cases(judged) if case.other]
+    assert pairs == [(123, 126)]
+
+
+@pytest.mark.parametrize("waits", [123, pytest.param(126, marks=pytest.mark.slow)])
+def test_and_whoever_meets_it_does_not_hang(waits):
+    settings = {"tokens": 110, "other_tokens": waits, "bytes_per_op": 512 << 10}
+
+    assert check(load(UNEVEN_VECTOR).scenario(settings)).verdict == "ok"
+
+
+@pytest.mark.slow
+def test_an_advice_names_the_two_counts(capsys):
+    words = "--ranks 2 --experts 96 --tokens 123,126 --phase combine --bytes-per-op 512KiB"
+    code, document = _json(capsys, *words.split(), "--env", "NCCL_MAX_CTAS=16", "--uneven")
+
+    jsonschema.validate(document, schema("eplb-advice/1"))
+    assert (code, document["safe"], document["first_unsafe"]) == (1, False, None)
+    pair = document["first_uneven"]
+    assert (pair["tokens"], pair["other_tokens"]) == (123, 126)
+    assert (pair["coop_ctas"], pair["other_ctas"], pair["verdict"]) == (123, 126, "deadlock")
+    assert document["largest_safe_max_ctas"] == 8
+    assert "tokens=123 on one and 126 on another" in document["why"]
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from eplb_model.advise.judging import (
     Checks,
     Judged,
     cases,
+    uneven_cases,
     worst,
 )
 from eplb_model.advise.question import MOST_CLUSTER, OVER_NCCL, Point, Question
@@ -37,14 +38,20 @@ class Setting:
     """What the model says about one setting of the exchange, over all points."""
 
     judged: tuple[Judged, ...]
+    uneven: tuple[Judged, ...]  # pairs of ranks with different grids, if that is asked
 
     @property
     def verdict(self) -> Verdict:
-        return worst(self.judged)
+        return worst((*self.judged, *self.uneven))
 
     @property
     def safe(self) -> bool:
         return self.verdict == "ok"
+
+    @property
+    def first_uneven(self) -> Judged | None:
+        """The first pair that is not safe."""
+        return next((each for each in self.uneven if not each.safe), None)
 
     @property
     def first_unsafe(self) -> tuple[Point, Judged] | None:
@@ -95,7 +102,7 @@ class Advice:
     """Everything that was asked of the model about one question, and what it said."""
 
     question: Question
-    judged: tuple[Judged, ...]
+    asked: Setting
     caps: tuple[CapAnswer, ...]  # largest first; none without NCCL
     sizes: tuple[SizeAnswer, ...]
     alternatives: tuple[Alternative, ...]
@@ -103,20 +110,15 @@ class Advice:
 
     @property
     def verdict(self) -> Verdict:
-        return worst(self.judged)
+        return self.asked.verdict
 
     @property
     def safe(self) -> bool:
-        return self.verdict == "ok"
+        return self.asked.safe
 
     @property
     def exit_code(self) -> int:
         return EXIT_CODES[self.verdict]
-
-    @property
-    def first_unsafe(self) -> tuple[Point, Judged] | None:
-        """The first point, counting tokens up, whose case is not safe."""
-        return first_unsafe(self.judged)
 
     @property
     def largest_safe(self) -> int | None:
@@ -153,13 +155,12 @@ def advise(question: Question, checks: Checks | None = None) -> Advice:
     True
     """
     checks = checks or Checks()
-    vector = VECTORS[question.communicator]
-    judged = checks.all(question, cases(question, vector, question.cap, question.cluster_size))
+    asked = _setting(question, checks, question.cap)
     caps = cap_answers(question, checks) if question.over_nccl else ()
     sizes = size_answers(question, checks) if question.over_nccl else ()
     others = _alternatives(question, checks)
-    found = [*judged, *(each for other in others for each in other.judged)]
-    return Advice(question, judged, caps, sizes, others, _assumptions(question, found))
+    found = [*asked.judged, *(each for other in others for each in other.judged)]
+    return Advice(question, asked, caps, sizes, others, _assumptions(question, found))
 
 
 def largest_safe_cap(question: Question, checks: Checks | None = None) -> int | None:
@@ -168,17 +169,15 @@ def largest_safe_cap(question: Question, checks: Checks | None = None) -> int | 
     64 is NCCL's own limit: then no cap is needed.
     """
     checks = checks or Checks()
-    return next(
-        (most for most, _ in _ranges(question) if not _unsafe(question, checks, most)), None
-    )
+    return next((most for most, _ in _ranges(question) if _all_safe(question, checks, most)), None)
 
 
 def cap_answers(question: Question, checks: Checks) -> tuple[CapAnswer, ...]:
     """Every cap from 64 down to 1, those that NCCL rounds alike together."""
     found = []
     for most, least in _ranges(question):
-        judged = checks.all(question, _cases_at(question, most))
-        found.append(CapAnswer(judged, most, least))
+        said = _setting(question, checks, most)
+        found.append(CapAnswer(said.judged, said.uneven, most, least))
     return tuple(found)
 
 
@@ -187,13 +186,23 @@ def size_answers(question: Question, checks: Checks) -> tuple[SizeAnswer, ...]:
     found = []
     for size in range(MOST_CLUSTER + 1):
         other = replace(question, cluster_size=size)
-        judged = checks.all(other, _cases_at(other, question.cap))
-        found.append(SizeAnswer(judged, size, largest_safe_cap(other, checks)))
+        said = _setting(other, checks, question.cap)
+        best = largest_safe_cap(other, checks)
+        found.append(SizeAnswer(said.judged, said.uneven, size, best))
     return tuple(found)
 
 
-def _unsafe(question: Question, checks: Checks, cap: int) -> Judged | None:
-    return checks.first_unsafe(question, _cases_at(question, cap))
+def _setting(question: Question, checks: Checks, cap: int) -> Setting:
+    """All cases under a cap; pairs of them only if none of them goes wrong by itself."""
+    judged = checks.all(question, _cases_at(question, cap))
+    pairs = question.uneven and question.over_nccl and worst(judged) == "ok"
+    return Setting(judged, checks.all(question, uneven_cases(judged)) if pairs else ())
+
+
+def _all_safe(question: Question, checks: Checks, cap: int) -> bool:
+    if checks.first_unsafe(question, _cases_at(question, cap)) is not None:
+        return False
+    return not question.uneven or _setting(question, checks, cap).safe
 
 
 def _cases_at(question: Question, cap: int) -> tuple[Case, ...]:
@@ -233,7 +242,7 @@ def _alternatives(question: Question, checks: Checks) -> tuple[Alternative, ...]
 
 def _assumptions(question: Question, judged: list[Judged]) -> tuple[str, ...]:
     found = dict.fromkeys(each for one in judged for each in one.report.assumptions)
-    own = [ONE_EACH, SAME_TOKENS, NO_SMS]
+    own = [ONE_EACH, NO_SMS] if question.uneven else [ONE_EACH, SAME_TOKENS, NO_SMS]
     if question.over_nccl:
         own.append(VERSION)
     if question.check_ranks != question.ranks or question.ranks > 2:

@@ -28,9 +28,10 @@ def advice_document(advice: Advice) -> dict[str, Any]:
         "cap_in_force": question.cap if question.cap < MOST_CTAS else None,
         "ranks_checked": question.check_ranks,
         "points": sum(1 for _ in question.points()),
-        "unsafe_points": Setting(advice.judged).unsafe_points,
-        "first_unsafe": _first(advice.first_unsafe),
-        "cases": [_case(each) for each in advice.judged],
+        "unsafe_points": advice.asked.unsafe_points,
+        "first_unsafe": _first(advice.asked.first_unsafe),
+        "first_uneven": _pair(advice.asked.first_uneven),
+        "cases": [_case(each) for each in advice.asked.judged],
         "largest_safe_max_ctas": advice.largest_safe,
         "caps": [_cap(each) for each in advice.caps],
         "cluster_size": {
@@ -60,9 +61,13 @@ def advice_document(advice: Advice) -> dict[str, Any]:
 
 def why(advice: Advice) -> str:
     """The reason in one or two sentences: of the first point that is not safe, or of all."""
-    found = advice.first_unsafe
+    found = advice.asked.first_unsafe
+    uneven = advice.asked.first_uneven
+    if uneven is not None:
+        kernels = _kernels_text(advice.question, uneven)
+        return f"where ranks differ, {_pair_text(uneven)}, {kernels}: {_ending(uneven)}"
     if found is None:
-        count = len(advice.judged)
+        count = len(advice.asked.judged)
         cases = "the one case" if count == 1 else f"all {count} distinct cases"
         return f"every schedule of {cases} ends well"
     point, judged = found
@@ -71,11 +76,10 @@ def why(advice: Advice) -> str:
 
 def check_command(advice: Advice) -> str | None:
     """The command that shows the first unsafe point as a whole report."""
-    found = advice.first_unsafe
-    if found is None or not advice.question.over_nccl:
+    found, question = advice.asked.first_unsafe, advice.question
+    if found is None or not question.over_nccl:
         return None
     point, judged = found
-    question = advice.question
     words = ["eplb-model", "check", NCCL_VECTOR, "--machine", question.machine]
     settings = dict(question.settings(point, question.cap, question.cluster_size))
     del settings["machine"]
@@ -118,6 +122,7 @@ def _question(question: Question) -> dict[str, Any]:
         "nccl_max_ctas": question.nccl_env,
         "override": question.override,
         "nccl_cga_cluster_size": question.cluster_size,
+        "uneven_tokens": question.uneven,
     }
 
 
@@ -130,6 +135,7 @@ def _setting(setting: Setting) -> dict[str, Any]:
         "verdict": setting.verdict,
         "unsafe_points": setting.unsafe_points,
         "first_unsafe": _first(setting.first_unsafe),
+        "first_uneven": _pair(setting.first_uneven),
     }
 
 
@@ -142,6 +148,20 @@ def _first(found: tuple[Point, Judged] | None) -> dict[str, Any] | None:
         return None
     point, judged = found
     return {"tokens": point.tokens, "phase": point.phase, **_case(judged)}
+
+
+def _pair(judged: Judged | None) -> dict[str, Any] | None:
+    """Two ranks whose token counts differ."""
+    if judged is None or judged.case.other is None:
+        return None
+    kernels = judged.case.kernels
+    return {
+        "tokens": judged.case.first.tokens,
+        "other_tokens": judged.case.other.tokens,
+        "other_ctas": kernels.other_ctas,
+        "other_cluster": kernels.other_cluster,
+        **_case(judged),
+    }
 
 
 def _case(judged: Judged) -> dict[str, Any]:
@@ -165,7 +185,7 @@ def _head(advice: Advice) -> str:
     question = advice.question
     asked = sum(1 for _ in question.points())
     answer = "safe" if advice.safe else f"not safe ({advice.verdict})"
-    unsafe = Setting(advice.judged).unsafe_points
+    unsafe = advice.asked.unsafe_points
     counted = f", {unsafe} of {asked} points" if unsafe else ""
     tokens = f"{min(question.tokens)}..{max(question.tokens)}"
     given = (
@@ -176,7 +196,7 @@ def _head(advice: Advice) -> str:
         f"NCCL_CGA_CLUSTER_SIZE={question.cluster_size}"
     )
     lines = [f"{answer}{counted}", *textwrap.wrap(given, WIDTH, subsequent_indent="  ")]
-    count = len(advice.judged)
+    count = len(advice.asked.judged)
     cases = "1 distinct case" if count == 1 else f"{count} distinct cases"
     lines.append(f"  {cases}, checked on {question.check_ranks} ranks")
     return "\n".join(lines)
@@ -204,7 +224,10 @@ def _said(setting: Setting) -> str:
     if setting.safe:
         return "safe"
     point = setting.first_unsafe_point
-    assert point is not None
+    if point is None:
+        uneven = setting.first_uneven
+        assert uneven is not None
+        return f"{setting.verdict} where ranks differ, {_pair_text(uneven)}"
     return f"{setting.verdict}, {setting.unsafe_points} points, first {_point_text(point)}"
 
 
@@ -219,9 +242,17 @@ def _point_text(point: Point) -> str:
     return f"tokens={point.tokens} {point.phase}"
 
 
+def _pair_text(judged: Judged) -> str:
+    case = judged.case
+    assert case.other is not None
+    return f"tokens={case.first.tokens} on one and {case.other.tokens} on another"
+
+
 def _kernels_text(question: Question, judged: Judged) -> str:
     kernels = judged.case.kernels
     gang = f"{kernels.coop_ctas} CTAs{_clusters(kernels.coop_cluster)} at once"
+    if kernels.other_ctas:
+        gang += f" (there {kernels.other_ctas}{_clusters(kernels.other_cluster)})"
     text = f"the kernel needs {gang} of {question.device.sms} SMs"
     if not kernels.nccl_ctas:
         return text

@@ -9,6 +9,8 @@ Rules:
 - Where two ranks stand for more, the exchange keeps the grid and cluster of the real number of
   ranks, and each of its channels meets its like on the other rank: no channel of the real group
   waits for fewer peers.
+- Ranks with different grids are pairs of cases.  A kernel that never waits for SMs, whatever its
+  peers do, is left out: whoever meets it does not wait for it either.
 - A search that was cut, or that depends on what nobody measured, is not safe.
 """
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import combinations
 from typing import NamedTuple
 
 from eplb_model.advise.question import Point, Question
@@ -35,6 +38,7 @@ from eplb_model.vector import VectorFile, load
 
 NCCL_VECTOR = "deepep_ll_async_eplb"
 EDGE_VECTOR = "deepep_ll_async_eplb_ordered"
+UNEVEN_VECTOR = "deepep_ll_uneven_tokens"
 VECTORS = {
     "torch_nccl": NCCL_VECTOR,
     "pynccl": NCCL_VECTOR,
@@ -52,6 +56,8 @@ class Kernels(NamedTuple):
     nccl_ctas: int = 0
     nccl_cluster: int = 0
     rounds: tuple[tuple[int, ...], ...] = ()  # of each channel; empty where two ranks stand for all
+    other_ctas: int = 0  # the cooperative kernel of rank 1, where it differs
+    other_cluster: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class Case:
     points: tuple[Point, ...]
     cap: int
     cluster_size: int
+    other: Point | None = None  # of rank 1, where it differs
 
     @property
     def first(self) -> Point:
@@ -110,6 +117,36 @@ def cases(question: Question, vector: str, cap: int, cluster_size: int) -> tuple
     )
 
 
+def uneven_cases(judged: Iterable[Judged]) -> tuple[Case, ...]:
+    """Every two combines of one step that may both wait for SMs."""
+    waiting = [
+        (point, each.case)
+        for each in judged
+        for point in [p for p in each.case.points if p.phase == "combine"][:1]
+        if each.report.serialised != "never"
+    ]
+    return tuple(
+        replace(
+            case,
+            vector=UNEVEN_VECTOR,
+            kernels=case.kernels._replace(
+                rounds=(),
+                other_ctas=other.kernels.coop_ctas,
+                other_cluster=other.kernels.coop_cluster,
+            ),
+            points=(point,),
+            other=of_rank_1,
+        )
+        for (point, case), (of_rank_1, other) in combinations(waiting, 2)
+    )
+
+
+def _swapped(case: Case) -> Case:
+    """The same two ranks in the other order."""
+    assert case.other is not None
+    return replace(case, points=(case.other,), other=case.first)
+
+
 def _exchange(
     question: Question, vector: str, cap: int, cluster_size: int
 ) -> tuple[int, int, tuple[tuple[int, ...], ...]]:
@@ -137,8 +174,8 @@ class Checks:
         return Judged(case, self.reports[key])
 
     def _check(self, question: Question, case: Case) -> Report:
-        if case.vector == NCCL_VECTOR and case.kernels.nccl_ctas <= question.device.sms:
-            enforced = check(scenario(question, case, "opposite"), self.search)
+        for each in _tried(question, case):
+            enforced = check(scenario(question, each, "opposite"), self.search)
             if enforced.verdict in ("deadlock", "may"):
                 return enforced
         return check(scenario(question, case), self.search)
@@ -154,21 +191,32 @@ class Checks:
         return next((each for each in judged if not each.safe), None)
 
 
+def _tried(question: Question, case: Case) -> tuple[Case, ...]:
+    """What is tried under an enforced order; which rank goes first matters if they differ."""
+    if case.kernels.nccl_ctas > question.device.sms:
+        return ()
+    if case.vector == UNEVEN_VECTOR:
+        return case, _swapped(case)
+    return (case,) if case.vector == NCCL_VECTOR else ()
+
+
 def scenario(question: Question, case: Case, order: str | None = None) -> Scenario:
     """What is checked for a case: its vector at its first point, at the number of ranks to check.
 
     `order` is one of the vector's, its default for None: the threads race.
 
-    The vectors without an exchange kernel, and the one with stream edges, are for two ranks.
+    All vectors but the plain one are for two ranks.
     """
     vector = _vector(case.vector)
     settings = dict(question.settings(case.first, case.cap, case.cluster_size))
     if order is not None:
         settings["order"] = order
-    here = vector.scenario({**settings, "ranks": _ranks_of(question, case)})
+    other = {} if case.other is None else {"other_tokens": case.other.tokens}
+    here = vector.scenario({**settings, **other, "ranks": _ranks_of(question, case)})
     if "exchange" not in here.kernels:
         return here
-    whole = vector.scenario({**settings, "ranks": question.ranks})
+    settings.pop("order", None)
+    whole = _vector(NCCL_VECTOR).scenario({**settings, "ranks": question.ranks})
     return _standing_for(whole, here, case.vector == EDGE_VECTOR)
 
 

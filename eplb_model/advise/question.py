@@ -46,7 +46,8 @@ class Question:
     Parameters: tokens of each rank, all counts that occur; experts with the redundant ones;
     bytes_per_op of each send and receive; nccl_env is NCCL_MAX_CTAS as the process is started,
     None if unset; override says whether vLLM's override fires; cluster_size is
-    NCCL_CGA_CLUSTER_SIZE; check_ranks is the number of ranks whose schedules are searched.
+    NCCL_CGA_CLUSTER_SIZE; check_ranks is the number of ranks whose schedules are searched;
+    uneven says that ranks may have different token counts in one step.
     Raises `UsageError` for what the formulas don't cover.
     """
 
@@ -62,6 +63,7 @@ class Question:
     override: bool = False
     cluster_size: int = 4
     check_ranks: int = RANKS_CHECKED
+    uneven: bool = False
 
     def __post_init__(self) -> None:
         if self.communicator not in COMMUNICATORS:

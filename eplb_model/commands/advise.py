@@ -44,6 +44,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         help=f"of the processes: {MAX_CTAS}, {CLUSTER_SIZE}",
     )
     parser.add_argument("--override", action="store_true", help="vLLM's override fires")
+    parser.add_argument(
+        "--uneven", action="store_true", help="ranks may have different token counts in one step"
+    )
     parser.add_argument("--nccl", default=NCCL_RULES, metavar="VERSION", help="2.28 and 2.28.x")
     parser.add_argument(
         "--check-ranks",
@@ -87,6 +90,7 @@ def asked(options: Namespace) -> Question:
         options.override,
         _cluster_size(environment.get(CLUSTER_SIZE, "4")),
         options.check_ranks or RANKS_CHECKED,
+        options.uneven,
     )
 
 
