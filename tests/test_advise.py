@@ -299,7 +299,7 @@ def test_a_kernel_that_never_waits_is_in_no_pair():
 
 @pytest.mark.parametrize("waits", [123, pytest.param(126, marks=pytest.mark.slow)])
 def test_and_whoever_meets_it_does_not_hang(waits):
-    settings = {"tokens": 110, "other_tokens": waits, "bytes_per_op": 512 << 10}
+    settings = {"tokens": 110, "other_tokens": waits, "bytes_per_op": 512 << 10, "order": "free"}
 
     assert check(load(UNEVEN_VECTOR).scenario(settings)).verdict == "ok"
 

@@ -203,14 +203,14 @@ def _tried(question: Question, case: Case) -> tuple[Case, ...]:
 def scenario(question: Question, case: Case, order: str | None = None) -> Scenario:
     """What is checked for a case: its vector at its first point, at the number of ranks to check.
 
-    `order` is one of the vector's, its default for None: the threads race.
+    `order` is one of the vector's; for None nothing is enforced.
 
     All vectors but the plain one are for two ranks.
     """
     vector = _vector(case.vector)
     settings = dict(question.settings(case.first, case.cap, case.cluster_size))
-    if order is not None:
-        settings["order"] = order
+    if order is not None or case.vector == UNEVEN_VECTOR:
+        settings["order"] = order or "free"
     other = {} if case.other is None else {"other_tokens": case.other.tokens}
     here = vector.scenario({**settings, **other, "ranks": _ranks_of(question, case)})
     if "exchange" not in here.kernels:

@@ -42,7 +42,8 @@ HEAD = """\
 # Which caps are safe
 
 Async EPLB over NCCL beside DeepEP's low-latency kernels, for common models: what
-`eplb-model advise` answers for 64 MiB per send and receive, all peers, one node, NCCL 2.28.
+`eplb-model advise` answers for 64 MiB per send and receive, all peers, one node, NCCL 2.28, and the
+same number of tokens on every rank.
 Written by `python -m eplb_model.advise.table`; a test compares.
 
 - *experts* are the routed experts of the model and the redundant ones; *EP* is the number of
