@@ -14,6 +14,7 @@ from eplb_model.protocols.environment import MOST_CTAS
 
 SCHEMA = "eplb-advice/1"
 WIDTH = 100
+MOST_LISTED = 4  # token counts; more are shown as a range
 
 
 def advice_document(advice: Advice) -> dict[str, Any]:
@@ -187,10 +188,9 @@ def _head(advice: Advice) -> str:
     answer = "safe" if advice.safe else f"not safe ({advice.verdict})"
     unsafe = advice.asked.unsafe_points
     counted = f", {unsafe} of {asked} points" if unsafe else ""
-    tokens = f"{min(question.tokens)}..{max(question.tokens)}"
     given = (
         f"  machine={question.machine} ranks={question.ranks} experts={question.experts} "
-        f"tokens={tokens} bytes_per_op={question.bytes_per_op} "
+        f"tokens={_tokens_text(question)} bytes_per_op={question.bytes_per_op} "
         f"communicator={question.communicator} NCCL_MAX_CTAS={question.nccl_env or 'unset'} "
         f"override={str(question.override).lower()} "
         f"NCCL_CGA_CLUSTER_SIZE={question.cluster_size}"
@@ -228,7 +228,9 @@ def _said(setting: Setting) -> str:
         uneven = setting.first_uneven
         assert uneven is not None
         return f"{setting.verdict} where ranks differ, {_pair_text(uneven)}"
-    return f"{setting.verdict}, {setting.unsafe_points} points, first {_point_text(point)}"
+    count = setting.unsafe_points
+    points = "1 point" if count == 1 else f"{count} points"
+    return f"{setting.verdict}, {points}, first {_point_text(point)}"
 
 
 def _size_lines(advice: Advice) -> Iterator[str]:
@@ -248,15 +250,22 @@ def _pair_text(judged: Judged) -> str:
     return f"tokens={case.first.tokens} on one and {case.other.tokens} on another"
 
 
+def _tokens_text(question: Question) -> str:
+    tokens = question.tokens
+    if len(tokens) <= MOST_LISTED:
+        return ",".join(map(str, tokens))
+    return f"{min(tokens)}..{max(tokens)}"
+
+
 def _kernels_text(question: Question, judged: Judged) -> str:
     kernels = judged.case.kernels
-    gang = f"{kernels.coop_ctas} CTAs{_clusters(kernels.coop_cluster)} at once"
+    gang = f"the kernel needs {kernels.coop_ctas} of {question.device.sms} SMs at once"
+    gang += _clusters(kernels.coop_cluster)
     if kernels.other_ctas:
         gang += f" (there {kernels.other_ctas}{_clusters(kernels.other_cluster)})"
-    text = f"the kernel needs {gang} of {question.device.sms} SMs"
     if not kernels.nccl_ctas:
-        return text
-    return f"{text}, the exchange {kernels.nccl_ctas} CTAs{_clusters(kernels.nccl_cluster)}"
+        return gang
+    return f"{gang}, and the exchange has {kernels.nccl_ctas} CTAs{_clusters(kernels.nccl_cluster)}"
 
 
 def _clusters(size: int) -> str:
