@@ -208,14 +208,16 @@ class Probe:
         self, streams: list[str], cluster: int, name: str, footprint: dict[str, int]
     ) -> Iterator[dict[str, Any]]:
         generation = self._generation
+        held: list[int] = []
         for slot in range(8):
             shape = {**EXCLUSIVE, "ctas": 1}
             self._rank.ask("spinner", shape=shape, generation=generation, slot=slot,
                            stream=streams[slot])  # fmt: skip
             self._comes(words.SPINNERS_STARTED + slot, 1, 1.0)
+            held += self._holder_seats(1)
         first = {**EXCLUSIVE, "ctas": 128, "cluster": cluster}
         self._rank.ask("gang", shape=first, generation=generation, grain=2)
-        self._steady(words.GANG_STARTED)
+        self._settled(words.GANG_STARTED)
         second = {**footprint, "ctas": 128}
         self._rank.ask("census", shape=second, generation=generation, linger=5.0)
         for released in range(9):
@@ -223,9 +225,9 @@ class Probe:
                 self._page.put(0, words.SPINNER_RELEASE + released - 1, generation)
             yield {
                 "what": "waiter", "cluster": cluster, "later": name, "released": released,
-                "first": self._steady(words.GANG_STARTED),
-                "second": self._steady(words.CENSUS_ENDED),
-                "seats": [seat - 1 for seat in self._page.block(0, words.SPINNER_SEATS, 1)],
+                "first": self._settled(words.GANG_STARTED),
+                "second": self._settled(words.CENSUS_ENDED),
+                "held": held[released:],
             }  # fmt: skip
 
     # --- what they share ---------------------------------------------------------------------
@@ -313,7 +315,8 @@ class _Fresh:
 
 
 PARTS: Sequence[str] = (
-    "layout", "seats", "largest_gangs", "head_of_line", "carve_out", "queues", "calls", "threads", "waiters",
+    "layout", "seats", "largest_gangs", "head_of_line", "carve_out", "queues", "calls", "threads",
+    "waiters",
 )  # fmt: skip
 
 
