@@ -58,8 +58,26 @@ def rows(seen: Sequence[Seen]) -> Iterator[dict[str, Any]]:
                 }
             case "largest gang":
                 yield from _largest(each)
+            case "waiter":
+                yield from _waiter(each)
             case _:
                 pass
+
+
+def _waiter(each: Seen) -> Iterator[dict[str, Any]]:
+    chosen = {
+        "first_cluster": each["cluster"],
+        "later_footprint": each["later"],
+        "released": each["released"],
+    }
+    for stream, kernel in (("waiting", "first"), ("behind", "second")):
+        yield {
+            "rule": "G17c",
+            "vector": "later_kernel_beside_waiter",
+            "set": chosen,
+            "observe": f"started 0.{stream}",
+            "outcome": each[kernel],
+        }
 
 
 def _largest(each: Seen) -> Iterator[dict[str, Any]]:
