@@ -1,0 +1,200 @@
+"""Assertions about protocols, for tests of any runner: `assert_no_hang(scenario)`.
+
+Rules:
+- Whatever is not `ok` fails: a search that was cut short has not shown anything, and behind a race
+  nobody has looked for hangs.  `allow` names the verdicts that may pass all the same.
+- A failure carries its report and its vector.  With pytest the vector becomes a file
+  (pytest_plugin.py); elsewhere `CheckFailed.checked.vector()` is its text.
+- A test under Hypothesis counts its verdicts as events, for `--hypothesis-show-statistics`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+from eplb_model.build import Build
+from eplb_model.check import Search, Strategy, check
+from eplb_model.format.document import dump
+from eplb_model.format.machines import is_file_name
+from eplb_model.format.writing import scenario_document
+from eplb_model.outcome import Report, Verdict, When
+from eplb_model.render.text import report_text
+from eplb_model.scenario import Scenario
+from eplb_model.session import CURRENT, Checked, CheckFailed, Limits, Session
+from eplb_model.vector import VectorFile, load
+
+__all__ = ["CheckFailed", "assert_finds", "assert_no_hang"]
+
+Setting: TypeAlias = bool | int | float | str | None
+Checkable: TypeAlias = Scenario | VectorFile | Build | str | os.PathLike[str]
+
+
+def assert_no_hang(
+    what: Checkable,
+    /,
+    *,
+    allow: Collection[Verdict] = (),
+    search: Search | None = None,
+    **settings: Setting,
+) -> Report:
+    """Explore every schedule, and fail unless every run ends well.
+
+    Parameters
+    ----------
+    what
+        A scenario, a protocol that was built, a vector, or the name or file of one.
+    allow
+        Verdicts that pass besides `ok`: `("may",)` for what nobody has measured.
+    search
+        How to search; by default as the options `--eplb-*` of pytest say.
+    settings
+        Parameters of the vector; a scenario has none to set.
+
+    Returns
+    -------
+    Report
+        What the check says, with its bounds and assumptions.
+
+    Raises
+    ------
+    CheckFailed
+        An `AssertionError` with the explanation.
+
+    Examples
+    --------
+    >>> assert_no_hang("coop_vs_nccl_opposite_order", nccl_ctas=4, coop_ctas=128).verdict
+    'ok'
+    """
+    __tracebackhide__ = True
+    checked = _check(what, settings, search)
+    if checked.report.verdict not in ("ok", *allow):
+        raise CheckFailed(_explained(checked.report), checked)
+    return checked.report
+
+
+def assert_finds(
+    what: Checkable,
+    verdict: Verdict,
+    /,
+    *,
+    when: When | None = None,
+    search: Search | None = None,
+    **settings: Setting,
+) -> Report:
+    """Fail unless the check answers this: a test that can't fail shows nothing.
+
+    Parameters
+    ----------
+    what, search, settings
+        As for `assert_no_hang`.
+    verdict, when
+        What the check has to answer, and whether on `every` run or on `some`.
+
+    Examples
+    --------
+    >>> assert_finds("coop_vs_nccl_opposite_order", "deadlock", when="every").states
+    15
+    """
+    __tracebackhide__ = True
+    checked = _check(what, settings, search)
+    report = checked.report
+    if report.verdict != verdict or when not in (None, report.when):
+        wanted = verdict if when is None else f"{verdict} on {when} run"
+        raise CheckFailed(f"expected {wanted}; got\n{_explained(report)}", checked)
+    return report
+
+
+def _check(what: Checkable, settings: Mapping[str, Setting], search: Search | None) -> Checked:
+    session = CURRENT.get() or Session()
+    scenario, vector = _scenario(what, settings)
+    checked = Checked(check(scenario, search or _search(session)), vector)
+    session.tell(checked)
+    _count_for_hypothesis(checked.report)
+    return checked
+
+
+def _scenario(
+    what: Checkable, settings: Mapping[str, Setting]
+) -> tuple[Scenario, Callable[[], str]]:
+    """The scenario, and how its vector is written."""
+    if isinstance(what, Scenario):
+        if settings:
+            raise TypeError(f"a scenario has no parameters to set; got {', '.join(settings)}")
+        return what, lambda: dump(scenario_document(what))
+    if isinstance(what, Build):
+        scenario, vector = what.scenario(**settings), what.vector()
+    else:
+        vector = what if isinstance(what, VectorFile) else load(os.fspath(what))
+        scenario = vector.scenario(settings)
+    return scenario, partial(_text, vector, settings)
+
+
+def _text(vector: VectorFile, settings: Mapping[str, Setting]) -> str:
+    """A vector on its own, with these settings as its defaults; what it expects goes with them."""
+    left_out = ("base", "expect", "cases") if settings else ("base",)
+    document = {key: value for key, value in vector.document.items() if key not in left_out}
+    written = cast(Mapping[str, Any], document.get("parameters", {}))
+    chosen = {**settings, "machine": _machine(vector, settings)}
+    names = dict.fromkeys((*written, "machine"))
+    document["parameters"] = {name: _default(written.get(name), name, chosen) for name in names}
+    return dump(document)
+
+
+def _default(written: object, name: str, settings: Mapping[str, Setting]) -> object:
+    if name not in settings:
+        return written
+    return {**written, "default": settings[name]} if isinstance(written, dict) else settings[name]
+
+
+def _machine(vector: VectorFile, settings: Mapping[str, Setting]) -> str:
+    """A preset, or a file by its whole path: the vector may be written anywhere."""
+    given = settings.get("machine", vector.parameters["machine"].default)
+    assert isinstance(given, str)
+    if not is_file_name(given):
+        return given
+    return str((Path() if "machine" in settings else vector.path.parent).joinpath(given).resolve())
+
+
+def _search(session: Session) -> Search:
+    limits, clock = session.limits, session.clock
+    return Search(
+        strategy=cast(Strategy, limits.strategy),
+        max_states=limits.max_states,
+        seed=limits.seed,
+        runs=limits.runs,
+        time_limit=limits.time_limit,
+        enough=_enough(limits, clock),
+    )
+
+
+def _enough(limits: Limits, clock: Callable[[], float] | None) -> Callable[[], str | None]:
+    limit = limits.time_limit
+    if clock is None or limit is None:
+        return lambda: None
+    ends = clock() + limit
+    return lambda: "time_limit" if clock() > ends else None
+
+
+def _explained(report: Report) -> str:
+    text = report_text(report)
+    cut = report.bounds.get("cut")
+    if report.verdict != "unknown" or cut is None:
+        return text
+    option = str(cut).replace("_", "-")
+    now = report.bounds.get(str(cut))
+    return f"{text}\n\nThe search was cut by {cut} ({now}): a larger --eplb-{option} goes on."
+
+
+def _count_for_hypothesis(report: Report) -> None:
+    """Show the verdict in Hypothesis' statistics, if it runs this test."""
+    if "hypothesis" not in sys.modules:
+        return
+    from hypothesis import currently_in_test_context, event  # noqa: PLC0415 (only if it runs)
+
+    if currently_in_test_context():
+        event(f"eplb: {report.verdict}")
