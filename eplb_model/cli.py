@@ -7,12 +7,14 @@ Exit codes: 0 holds within the stated bounds, 1 a violation was found, 2 bad inp
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
+from eplb_model.commands.examples import examples_text
 from eplb_model.outcome import BAD_INPUT, INTERRUPTED, OUR_ERROR, UsageError
 
 COMMANDS: Mapping[str, str] = {
@@ -23,16 +25,9 @@ COMMANDS: Mapping[str, str] = {
     "sweep": "check a range of parameters",
     "list": "the vectors of the catalogue",
     "conform": "predict every measured row, and compare",
+    "schema": "print the JSON Schema of a document",
+    "doctor": "say what is here and what is missing",
 }
-
-EXAMPLES = """\
-examples:
-  eplb-model check coop_vs_nccl_opposite_order
-  eplb-model check coop_vs_nccl_opposite_order --set coop_ctas=128 --set nccl_ctas=4
-  eplb-model check deepep_ll_async_eplb --set experts=256 --set nccl_max_ctas=8
-  eplb-model sweep coop_vs_nccl_opposite_order --vary coop_ctas=112..132,4 --vary nccl_ctas=4,8,16
-  eplb-model conform
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,15 +57,41 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(
         prog="eplb-model",
         description="Find the hang before the GPUs do: explore every schedule of a scenario.",
-        epilog=EXAMPLES,
+        epilog=f"{examples_text(tuple(COMMANDS))}\n\nmore: eplb-model COMMAND --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    whole.add_argument("--version", action=_Version, nargs=0, help="print the version")
     subparsers = whole.add_subparsers(required=True, metavar="COMMAND")
     asked = next((word for word in words if not word.startswith("-")), None)
+    if asked is not None and asked not in COMMANDS:
+        close = difflib.get_close_matches(asked, COMMANDS, 1)
+        near = f"close to it: {close[0]}; " if close else ""
+        raise UsageError(f"unknown command {asked!r}; {near}known: {', '.join(COMMANDS)}")
     for name, text in COMMANDS.items():
-        sub = subparsers.add_parser(name, help=text, description=text)
+        sub = subparsers.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=examples_text((name,)),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         if name == asked:
             module = import_module(f"eplb_model.commands.{name}")
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
     return whole
+
+
+class _Version(argparse.Action):
+    """Print the version that is installed; looked up only if it is asked for."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option: str | None = None,
+    ) -> None:
+        """Print and leave."""
+        print(f"eplb-model {import_module('importlib.metadata').version('eplb-checker')}")
+        parser.exit()

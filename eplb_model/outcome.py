@@ -25,7 +25,7 @@ EXIT_CODES: Mapping[Verdict, int] = {
     "unknown": 3,
 }
 
-BAD_INPUT, OUR_ERROR, INTERRUPTED = 2, 5, 130
+BAD_INPUT, LACKING, OUR_ERROR, INTERRUPTED = 2, 4, 5, 130
 
 
 class UsageError(ValueError):

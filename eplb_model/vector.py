@@ -345,6 +345,8 @@ def _locate(text: str, folder: Path | None) -> tuple[Path, str]:
     if is_file_name(text) or _exists(path):
         return path, str(path)
     close = difflib.get_close_matches(text, sorted(p.stem for p in VECTORS.glob("*.json")))
+    if _exists(path.with_name(f"{path.name}.json")):
+        close.insert(0, f"{path}.json")
     near = f"close to it: {', '.join(close)}; " if close else ""
     raise VectorError(text, None, f"unknown vector; {near}`eplb-model list` shows all")
 

@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
 import re
@@ -69,7 +70,7 @@ class Node:
         """The error to raise where this value names nothing."""
         via = f" (from {self.via})" if self.via else ""
         got = f"{describe(self.value)}{via}{where}"
-        return self.error(f"unknown {what} {got}; known: {listing(known)}")
+        return self.error(f"unknown {what} {got}; known: {listing(known)}{near(self.value, known)}")
 
     # --- parts ---------------------------------------------------------------------------------
 
@@ -180,6 +181,16 @@ def node(value: object, file: str, path: JsonPath = (), scope: Scope | None = No
     if isinstance(value, dict) and "by" in value:
         return _of_choice(written, value, scope)
     return written
+
+
+def near(value: object, known: Collection[object]) -> str:
+    """The name that was meant, perhaps, for the end of a long list of names.
+
+    >>> near("coop_cta", ["machine", "coop_ctas", "nccl_ctas"]), near("x", ["y"])
+    ("; perhaps 'coop_ctas'", '')
+    """
+    close = difflib.get_close_matches(str(value), map(str, known), 1, 0.75)
+    return f"; perhaps {describe(close[0])}" if close else ""
 
 
 def is_integer(value: object) -> bool:

@@ -1,0 +1,41 @@
+"""Examples for the help of each command; tests/test_cli_help.py runs every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+FLAGSHIP = "coop_vs_nccl_opposite_order"
+RING = "--vary coop_ctas=112..132,4 --vary nccl_ctas=4,8,16"
+
+EXAMPLES: Mapping[str, Sequence[str]] = {
+    "check": (
+        f"eplb-model check {FLAGSHIP}",
+        f"eplb-model check {FLAGSHIP} --set coop_ctas=128 --set nccl_ctas=4",
+        f"eplb-model check {FLAGSHIP} --machine h20 --set coop_ctas=70 --set nccl_ctas=12",
+        f"eplb-model check {FLAGSHIP} --switch packing=all --json",
+        f"eplb-model check {FLAGSHIP} --format github",
+    ),
+    "without": ("eplb-model without event_wait_after_record --op 'consumer: wait_flag recorded'",),
+    "show": (f"eplb-model show {FLAGSHIP} --set order=free",),
+    "replay": (f"eplb-model replay {FLAGSHIP} --schedule '0.eplb 0.main 1.main 1.eplb'",),
+    "sweep": (
+        f"eplb-model sweep {FLAGSHIP} {RING}",
+        f"eplb-model sweep {FLAGSHIP} --vary ranks=2,3 --json",
+    ),
+    "list": ("eplb-model list", "eplb-model list --bugs"),
+    "conform": ("eplb-model conform nccl_ctas",),
+    "schema": ("eplb-model schema", "eplb-model schema eplb-vector/1"),
+    "doctor": ("eplb-model doctor", "eplb-model doctor --json"),
+}
+
+
+def examples_text(commands: Sequence[str]) -> str:
+    """What stands below a help text: the examples of some commands, the first of each if several.
+
+    >>> examples_text(["list"]).splitlines()
+    ['examples:', '  eplb-model list', '  eplb-model list --bugs']
+    """
+    known = [EXAMPLES.get(command, ()) for command in commands]
+    lines = [each[:1] for each in known] if len(commands) > 1 else known
+    shown = "\n".join(f"  {line}" for each in lines for line in each)
+    return f"examples:\n{shown}" if shown else ""
