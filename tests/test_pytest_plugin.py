@@ -97,7 +97,8 @@ def test_what_holds_writes_nothing_and_says_nothing(run, written):
 
     result.assert_outcomes(passed=1)
     assert written() == []
-    assert "eplb" not in result.stdout.str()
+    assert "eplb-failures" not in result.stdout.str()
+    assert "eplb-model" not in result.stdout.str()
 
 
 def test_the_same_failure_has_the_same_file_whoever_runs_it(run, written):

@@ -23,6 +23,7 @@ from eplb_model.format.document import JsonPath, VectorError, describe, listing
 from eplb_model.protocols.environment import cap_in_force
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+FEW = 3  # names of which one sees at a glance which was meant
 RESERVED = ("by", "fn")  # an object with such a key is not an object with a member of that name
 
 Function = Callable[..., object]
@@ -186,9 +187,11 @@ def node(value: object, file: str, path: JsonPath = (), scope: Scope | None = No
 def near(value: object, known: Collection[object]) -> str:
     """The name that was meant, perhaps, for the end of a long list of names.
 
-    >>> near("coop_cta", ["machine", "coop_ctas", "nccl_ctas"]), near("x", ["y"])
+    >>> near("coop_cta", ["machine", "coop_ctas", "nccl_ctas", "ranks"]), near("coop", ["cop"])
     ("; perhaps 'coop_ctas'", '')
     """
+    if len(known) <= FEW:
+        return ""
     close = difflib.get_close_matches(str(value), map(str, known), 1, 0.75)
     return f"; perhaps {describe(close[0])}" if close else ""
 
