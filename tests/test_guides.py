@@ -1,0 +1,65 @@
+"""The guides do what they say: their files are written, commands run, and the output compared."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from tests.documents import BLOCK, FILE, GUIDES, commands, guides, replayed_guide
+
+NAMES = [path.name for path in guides()]
+PLUGIN = "the plugin's entry point is not installed: pip install -e ."
+TORCH = "needs torch: pip install -e '.[real]'"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_guide_prints_what_it_shows(name):
+    text = (GUIDES / name).read_text("utf-8")
+    said = [command for found in BLOCK.finditer(text) for command in commands(found[1])]
+    pytests = any(command.startswith("pytest") for command in said)
+    if pytests and not entry_points(group="pytest11", name="eplb"):
+        pytest.skip(PLUGIN)
+    if any("gloo" in command for command in said) and importlib.util.find_spec("torch") is None:
+        pytest.skip(TORCH)
+
+    assert replayed_guide(text) == text
+
+
+def test_there_is_a_guide_for_each_of_the_five_minutes():
+    assert NAMES == [
+        "change_a_parameter.md",
+        "gate_your_ci.md",
+        "replay_on_your_machine.md",
+        "see_the_hang.md",
+        "your_protocol.md",
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_of_a_guide_is_python_and_is_used(name):
+    text = (GUIDES / name).read_text("utf-8")
+    said = " ".join(found[1] for found in BLOCK.finditer(text))
+
+    for file, content in FILE.findall(text):
+        compile(content, file, "exec")
+        assert file in said
+    assert len(FILE.findall(text)) == text.count("```python")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_of_a_guide_lead_somewhere(name):
+    links = re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", (GUIDES / name).read_text("utf-8"))
+
+    assert [link for link in links if not Path(GUIDES / link).exists()] == []
+
+
+def test_the_first_protocol_of_a_user_is_short():
+    files = dict(FILE.findall((GUIDES / "your_protocol.md").read_text("utf-8")))
+    written = [line for line in files["test_my_protocol.py"].splitlines() if line.strip()]
+
+    assert len(written) <= 25  # with the imports and the test
