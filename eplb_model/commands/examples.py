@@ -1,4 +1,4 @@
-"""Examples for the help of each command; tests/test_cli_help.py runs every one of them."""
+"""Examples for the help of each command; tests/test_cli_help.py runs every one."""
 
 from __future__ import annotations
 
@@ -27,15 +27,3 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "schema": ("eplb-model schema", "eplb-model schema eplb-vector/1"),
     "doctor": ("eplb-model doctor", "eplb-model doctor --json"),
 }
-
-
-def examples_text(commands: Sequence[str]) -> str:
-    """What stands below a help text: the examples of some commands, the first of each if several.
-
-    >>> examples_text(["list"]).splitlines()
-    ['examples:', '  eplb-model list', '  eplb-model list --bugs']
-    """
-    known = [EXAMPLES.get(command, ()) for command in commands]
-    lines = [each[:1] for each in known] if len(commands) > 1 else known
-    shown = "\n".join(f"  {line}" for each in lines for line in each)
-    return f"examples:\n{shown}" if shown else ""

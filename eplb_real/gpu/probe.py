@@ -1,19 +1,16 @@
 """Measure one GPU: layout, placement, gangs, head of line, carve-out, queues, calls that block.
 
-`python -m eplb_real.gpu.probe --out FILE [--gpu N]` writes what was seen, one observation per line;
-`profile.py` makes a machine profile and measured tables of it, on any machine.
+What was seen is written one observation per line; `profile.py` makes a machine profile and a
+measured table of it, on any machine.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from eplb_real.gpu import words
 from eplb_real.gpu.pool import Late, Pool, RankError, pool
@@ -284,31 +281,23 @@ PARTS: Sequence[str] = (
 )  # fmt: skip
 
 
-def main() -> None:
-    """Run the probe and write its observations."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--gpu", type=int, default=0)
-    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
-    options = parser.parse_args()
-    count = 0
-    with options.out.open("w") as out, pool(1, options.gpu, nccl=False) as ranks:
-        out.write(json.dumps({"what": "about", **ranks.about[0]}) + "\n")
+def observations(
+    out: IO[str], parts: Sequence[str], host: Mapping[str, str], say: Callable[[str], None]
+) -> None:
+    """Ask the first visible GPU everything, and write one observation per line.
+
+    The first line says what it is, with what is known of the host.
+    """
+    with pool(1, 0, nccl=False) as ranks:
+        out.write(json.dumps({"what": "about", **ranks.about[0], **host}) + "\n")
         probe = Probe(ranks)
-        for name in options.parts:
+        for name in parts:
             part: Callable[[], Iterator[dict[str, Any]]] = getattr(probe, name)
             begun = time.monotonic()
             for found in part():
                 out.write(json.dumps(found) + "\n")
                 out.flush()
-                count += 1
-            sys.stdout.write(f"{name}: {time.monotonic() - begun:.1f} s\n")
-            sys.stdout.flush()
+            say(f"{name}: {time.monotonic() - begun:.1f} s")
         after = ranks.all("about")[0]
         out.write(json.dumps({"what": "memory", "before": ranks.about[0]["used_bytes"],
                               "after": after["used_bytes"]}) + "\n")  # fmt: skip
-    sys.stdout.write(f"{count} observations in {options.out}\n")
-
-
-if __name__ == "__main__":
-    main()

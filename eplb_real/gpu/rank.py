@@ -22,9 +22,10 @@ import torch.distributed as dist
 
 from eplb_real.gpu import words
 from eplb_real.gpu.calls import HostCalls
-from eplb_real.gpu.launcher import DriverError, Launcher, Shape
+from eplb_real.gpu.launcher import Launcher
 from eplb_real.gpu.page import Page
-from eplb_real.gpu.pool import end_with_parent
+from eplb_real.nursery import die_with_parent
+from eplb_real.nvidia import DriverError, Shape
 
 PATIENCE = 20.0  # seconds before a kernel of ours leaves by itself
 
@@ -259,7 +260,7 @@ def _ns(seconds: float) -> int:
 
 def main() -> None:
     """Serve commands until the input closes."""
-    end_with_parent()
+    die_with_parent()
     rank, ranks, device = (int(text) for text in sys.argv[1:4])
     here = Rank(rank, ranks, device, Path(sys.argv[4]), sys.argv[5] if len(sys.argv) > 5 else "")
     _answer({"ready": True, **here.about()})
