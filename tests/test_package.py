@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from eplb_model.vector import VECTORS
-from tests.documents import ROOT
+from tests.documents import BLOCK, ROOT, commands, run
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +105,20 @@ def test_both_commands_are_there_with_the_catalogue_and_the_schemas(installed, t
     assert "agrees" in said(
         real, "replay", "coop_vs_nccl_capped", "--driver", "threads", cwd=tmp_path
     )
+
+
+def test_the_readme_holds_from_top_to_bottom_where_nothing_else_is_installed(
+    installed, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setattr(sys, "executable", str(installed / "python"))  # whose scripts come first
+    readme = (ROOT / "README.md").read_text("utf-8")
+    blocks = [found[1] for found in BLOCK.finditer(readme)]
+
+    assert blocks
+    assert "\n".join(
+        f"$ {command}\n{run(command, tmp_path)}" for block in blocks for command in commands(block)
+    ) == "\n".join(block.rstrip("\n") + "\n" for block in blocks)
 
 
 def test_a_command_starts_in_an_instant(installed, tmp_path):
