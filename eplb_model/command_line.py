@@ -16,8 +16,13 @@ import traceback
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
+from eplb_model.completion import bash_script, completed
 from eplb_model.outcome import BAD_INPUT, INTERRUPTED, LACKING, OUR_ERROR, Lacking, UsageError
+
+VECTORS = Path(__file__).with_name("vectors")  # vector.VECTORS, without loading what reads them
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,16 @@ class CommandLine:
             epilog=self._examples(self.commands) + f"\n\nmore: {self.prog} COMMAND --help",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        whole.add_argument("--version", action=_Version, nargs=0, help="print the version")
+        whole.add_argument(
+            "--version", action=_Print, nargs=0, const=self.version, help="print the version"
+        )
+        whole.add_argument(
+            "--completion",
+            action=_Print,
+            nargs=0,
+            const=self.completion,
+            help=f'for bash: eval "$({self.prog} --completion)"',
+        )
         subparsers = whole.add_subparsers(required=True, metavar="COMMAND")
         asked = next((word for word in words if not word.startswith("-")), None)
         if asked is not None and asked not in self.commands:
@@ -88,10 +102,31 @@ class CommandLine:
                 formatter_class=argparse.RawDescriptionHelpFormatter,
             )
             if name == asked:
-                module = import_module(f"{self.package}.{name.replace('-', '_')}")
+                module = self._module(name)
                 module.add_arguments(sub)
                 sub.set_defaults(run=module.run)
         return whole
+
+    def version(self) -> str:
+        """The version that is installed."""
+        found: str = import_module("importlib.metadata").version("eplb-checker")
+        return f"{self.prog} {found}"
+
+    def completion(self) -> str:
+        """The completion script for bash."""
+        return bash_script(
+            self.prog,
+            {name: completed(self._help_of(name)) for name in self.commands},
+            sorted(path.stem for path in VECTORS.glob("*.json")),
+        )
+
+    def _help_of(self, command: str) -> str:
+        parser = argparse.ArgumentParser(prog=f"{self.prog} {command}")
+        self._module(command).add_arguments(parser)
+        return parser.format_help()
+
+    def _module(self, command: str) -> Any:
+        return import_module(f"{self.package}.{command.replace('-', '_')}")
 
     def _examples(self, commands: Collection[str]) -> str:
         """The examples of a command, or the first of each of several."""
@@ -109,8 +144,8 @@ class CommandLine:
         print(f"{self.prog}: {text}", file=sys.stderr)
 
 
-class _Version(argparse.Action):
-    """Print the version that is installed; looked up only if it is asked for."""
+class _Print(argparse.Action):
+    """Print what a function returns, which nobody works out unless it is asked for."""
 
     def __call__(
         self,
@@ -120,6 +155,5 @@ class _Version(argparse.Action):
         option: str | None = None,
     ) -> None:
         """Print and leave."""
-        version = import_module("importlib.metadata").version("eplb-checker")
-        print(f"{parser.prog} {version}")
+        print(self.const())
         parser.exit()

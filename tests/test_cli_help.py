@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from eplb_model import command_line, vector
 from eplb_model.cli import COMMANDS, main
+from eplb_model.command_line import CommandLine
 from eplb_model.commands import doctor
 from eplb_model.commands.doctor import Finding, findings
 from eplb_model.commands.examples import EXAMPLES
@@ -248,3 +251,47 @@ def test_sarif_of_what_holds_has_no_result(capsys):
 def test_every_verdict_has_a_sentence_and_a_level():
     assert set(SENTENCES) == set(EXIT_CODES)
     assert set(EXIT_CODES.values()) <= set(LEVELS)
+
+
+# --- completion --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def script() -> str:
+    """What `eplb-model --completion` prints."""
+    return CommandLine("eplb-model", "", {}, "eplb_model.commands", COMMANDS).completion()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["ch"], ["check"]),
+        (["check", "coop_vs_nccl_c"], ["coop_vs_nccl_capped"]),
+        (["check", "--sw"], ["--switch"]),
+        (["replay", FLAGSHIP, "--sch"], ["--schedule"]),
+        (["conform", "coop"], []),
+        (["nothing", "--s"], []),
+    ],
+)
+def test_bash_completes_commands_options_and_vectors(words, offered, script):
+    said = " ".join(["eplb-model", *words])
+    asks = f"COMP_WORDS=({said}); COMP_CWORD={len(words)}; _eplb_model; echo ${{COMPREPLY[@]}}"
+    done = subprocess.run(
+        ["bash", "-c", f"{script}{asks}"], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.split() == offered
+
+
+def test_the_completion_is_printed(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--completion"])
+
+    assert stopped.value.code == 0
+    assert (
+        capsys.readouterr().out.rstrip().endswith("complete -o default -F _eplb_model eplb-model")
+    )
+
+
+def test_the_vectors_that_complete_are_those_of_the_catalogue():
+    assert command_line.VECTORS == vector.VECTORS
