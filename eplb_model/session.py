@@ -35,6 +35,8 @@ class Checked(NamedTuple):
 class CheckFailed(AssertionError):
     """A check did not answer what a test asserts; the message is its report."""
 
+    __module__ = "eplb_model.testing"  # from where it is imported; tracebacks print it
+
     def __init__(self, message: str, checked: Checked) -> None:
         super().__init__(message)
         self.checked = checked

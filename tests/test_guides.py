@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
-from tests.documents import BLOCK, FILE, GUIDES, commands, guides, replayed_guide
+from tests.documents import BLOCK, FILE, GUIDES, guides, lacking, replayed_guide
 
 NAMES = [path.name for path in guides()]
-PLUGIN = "the plugin's entry point is not installed: pip install -e ."
-TORCH = "needs torch: pip install -e '.[real]'"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_guide_prints_what_it_shows(name):
     text = (GUIDES / name).read_text("utf-8")
-    said = [command for found in BLOCK.finditer(text) for command in commands(found[1])]
-    pytests = any(command.startswith("pytest") for command in said)
-    if pytests and not entry_points(group="pytest11", name="eplb"):
-        pytest.skip(PLUGIN)
-    if any("gloo" in command for command in said) and importlib.util.find_spec("torch") is None:
-        pytest.skip(TORCH)
+    reason = lacking(text)
+    if reason is not None:
+        pytest.skip(reason)
 
     assert replayed_guide(text) == text
 

@@ -31,6 +31,8 @@ class Place(NamedTuple):
 class BuildError(VectorError):
     """What was built can't be a vector.  `str` begins with the line of Python that wrote it."""
 
+    __module__ = "eplb_model.build"  # from where it is imported; tracebacks print it
+
     def __init__(self, place: Place, error: VectorError) -> None:
         at = f" ({error.path} of the vector)" if error.path is not None else ""
         super().__init__(str(place), None, f"{error.problem}{at}")

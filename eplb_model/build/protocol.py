@@ -195,6 +195,7 @@ class Build:
             The ranks that have to come before it ends, as offsets; `meets` is both directions.
         grain
             Who of a peer has to be resident: its first CTA, its grid, or the channel's partner.
+            `grid`, the default, asks for most: it rather finds a hang too many.
         partner
             The kernel that it meets there, if it is not the same one.
         eager
