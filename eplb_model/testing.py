@@ -28,7 +28,7 @@ from eplb_model.scenario import Scenario
 from eplb_model.session import CURRENT, Checked, CheckFailed, Limits, Session
 from eplb_model.vector import VectorFile, load
 
-__all__ = ["CheckFailed", "assert_finds", "assert_no_hang"]
+__all__ = ["CheckFailed", "assert_expected", "assert_finds", "assert_no_hang"]
 
 Setting: TypeAlias = bool | int | float | str | None
 Checkable: TypeAlias = Scenario | VectorFile | Build | str | os.PathLike[str]
@@ -109,6 +109,47 @@ def assert_finds(
     return report
 
 
+def assert_expected(
+    what: VectorFile | Build | str | os.PathLike[str], /, *, search: Search | None = None
+) -> tuple[Report, ...]:
+    """Fail unless a vector answers what it says itself: its `expect`, and every one of its cases.
+
+    Parameters
+    ----------
+    what, search
+        As for `assert_no_hang`.
+
+    Returns
+    -------
+    tuple[Report, ...]
+        One for each case, the defaults first.
+
+    Examples
+    --------
+    >>> {report.verdict for report in assert_expected("coop_vs_nccl_capped")}
+    {'ok'}
+    """
+    __tracebackhide__ = True
+    vector = _vector(what)
+    cases = vector.cases()
+    if not cases:
+        raise TypeError(f"{vector.name} expects nothing; write down `expect`")
+    reports = []
+    for settings, expect in cases:
+        checked = _check(vector, cast(Mapping[str, Setting], settings), search)
+        reports.append(checked.report)
+        wrong = [
+            f"{name} {getattr(expect, name)!r}, got {getattr(checked.report, name)!r}"
+            for name in ("verdict", "when", "serialised")
+            if getattr(expect, name) not in (None, getattr(checked.report, name))
+        ]
+        if wrong:
+            where = "".join(f" {name}={value}" for name, value in settings.items())
+            said = f"{vector.name}{where} expects {'; '.join(wrong)}"
+            raise CheckFailed(f"{said}\n{_explained(checked.report)}", checked)
+    return tuple(reports)
+
+
 def _check(what: Checkable, settings: Mapping[str, Setting], search: Search | None) -> Checked:
     session = CURRENT.get() or Session()
     scenario, vector = _scenario(what, settings)
@@ -126,12 +167,15 @@ def _scenario(
         if settings:
             raise TypeError(f"a scenario has no parameters to set; got {', '.join(settings)}")
         return what, lambda: dump(scenario_document(what))
-    if isinstance(what, Build):
-        scenario, vector = what.scenario(**settings), what.vector()
-    else:
-        vector = what if isinstance(what, VectorFile) else load(os.fspath(what))
-        scenario = vector.scenario(settings)
+    vector = _vector(what)
+    scenario = what.scenario(**settings) if isinstance(what, Build) else vector.scenario(settings)
     return scenario, partial(_text, vector, settings)
+
+
+def _vector(what: VectorFile | Build | str | os.PathLike[str]) -> VectorFile:
+    if isinstance(what, Build):
+        return what.vector()
+    return what if isinstance(what, VectorFile) else load(os.fspath(what))
 
 
 def _text(vector: VectorFile, settings: Mapping[str, Setting]) -> str:

@@ -1,8 +1,8 @@
 """Documents whose commands are run: every ```console block, with the output it shows.
 
 A block is lines `$ command`, each followed by what it prints.  The guides in specs/guides/ run in a
-folder of their own: a ```python block that begins with `# NAME.py` is a file there, and the blocks
-of a guide run one after the other.
+folder of their own: a ```python block that begins with `# NAME.py` is a file there, and so is
+a block after ```json NAME.json; the blocks of a guide run one after the other.
 `python -m tests.documents --rewrite` writes what is printed now; without the option it only names
 the documents that differ.
 """
@@ -22,7 +22,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 GUIDES = ROOT / "specs" / "guides"
-FILE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(
+    r"^```(?:python\n# (?=\w+\.py\n)|json (?=\w+\.json\n))(\S+)\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 TIME = re.compile(r" in \d+\.\d\ds\b( \([\d:]+\))?")  # of a run of pytest
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

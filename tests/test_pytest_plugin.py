@@ -11,13 +11,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from eplb_model.build import Build
 from eplb_model.check import STRATEGIES as OF_THE_CHECK
 from eplb_model.cli import main
 from eplb_model.machine import MACHINES
 from eplb_model.pytest_plugin import STRATEGIES, _failed
 from eplb_model.scenario import RankPlan, Scenario, ThreadPlan
 from eplb_model.session import Checked
-from eplb_model.testing import CheckFailed, assert_finds, assert_no_hang
+from eplb_model.testing import CheckFailed, assert_expected, assert_finds, assert_no_hang
 from eplb_model.vector import load
 
 pytest_plugins = ["pytester"]
@@ -340,6 +341,38 @@ def test_another_answer_than_the_expected_one_fails():
         assert_finds(FLAGSHIP, "ok")
     with pytest.raises(CheckFailed, match="expected deadlock on some run; got"):
         assert_finds(FLAGSHIP, "deadlock", when="some")
+
+
+def test_a_vector_is_held_to_what_it_says_itself_in_every_case():
+    vector = load(FLAGSHIP)
+    reports = assert_expected(vector)
+
+    assert [each.verdict for each in reports] == [expect.verdict for _, expect in vector.cases()]
+    assert len(reports) > 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"expect": {"verdict": "ok"}}, "expects verdict 'ok', got 'deadlock'"),
+        ({"expect": {"verdict": "deadlock", "when": "some"}}, "expects when 'some', got 'every'"),
+        (
+            {"cases": [{"set": {"nccl_ctas": 4}, "expect": {"verdict": "race"}}]},
+            f"{FLAGSHIP} nccl_ctas=4 expects verdict 'race', got",
+        ),
+    ],
+)
+def test_a_vector_that_does_not_keep_its_word_fails(changed, message, tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({**load(FLAGSHIP).document, **changed}))
+
+    with pytest.raises(CheckFailed, match=message):
+        assert_expected(path)
+
+
+def test_a_vector_that_says_nothing_is_an_error():
+    with pytest.raises(TypeError, match="idle expects nothing; write down `expect`"):
+        assert_expected(Build("idle", machine="tiny"))
 
 
 def test_a_scenario_has_no_parameters():
