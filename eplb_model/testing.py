@@ -12,23 +12,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 from eplb_model.build import Build
-from eplb_model.check import Search, Strategy, check
+from eplb_model.check import Search, Strategy, assumptions, check, finding_at, machines
 from eplb_model.format.document import dump
 from eplb_model.format.machines import is_file_name
 from eplb_model.format.writing import scenario_document
-from eplb_model.outcome import Report, Verdict, When
+from eplb_model.outcome import Action, Finding, Report, Verdict, When
 from eplb_model.render.text import report_text
 from eplb_model.scenario import Scenario
 from eplb_model.session import CURRENT, Checked, CheckFailed, Limits, Session
+from eplb_model.trace import replay
 from eplb_model.vector import VectorFile, load
 
-__all__ = ["CheckFailed", "assert_expected", "assert_finds", "assert_no_hang"]
+__all__ = ["CheckFailed", "assert_expected", "assert_finds", "assert_no_hang", "assert_run"]
 
 Setting: TypeAlias = bool | int | float | str | None
 Checkable: TypeAlias = Scenario | VectorFile | Build | str | os.PathLike[str]
@@ -148,6 +149,55 @@ def assert_expected(
             said = f"{vector.name}{where} expects {'; '.join(wrong)}"
             raise CheckFailed(f"{said}\n{_explained(checked.report)}", checked)
     return tuple(reports)
+
+
+def assert_run(what: Checkable, schedule: Sequence[Action], /, **settings: Setting) -> None:
+    """Fail if one run ends stuck, or breaks a property: for schedules that Hypothesis draws.
+
+    That a run goes well says nothing of others; this is for what is too large to explore.
+
+    Parameters
+    ----------
+    what, settings
+        As for `assert_no_hang`; under the first of several settings of switches.
+    schedule
+        As `strategies.schedules` draws it or `trace.parse_schedule` reads it; it may end anywhere.
+
+    Examples
+    --------
+    >>> from eplb_model.trace import parse_schedule
+    >>> scenario = load("coop_vs_nccl_opposite_order").scenario()
+    >>> assert_run(scenario, parse_schedule(scenario.world, "0.eplb 0.main 1.main"))
+    """
+    __tracebackhide__ = True
+    scenario, vector = _scenario(what, settings)
+    scenario = scenario.on(next(machines(scenario)))
+    steps = tuple(schedule)
+    finding = finding_at(replay(scenario.world, steps).last, steps)
+    if finding is not None:
+        checked = Checked(_report_of_run(scenario, finding), vector)
+        raise CheckFailed(_explained(checked.report), checked)
+
+
+def _report_of_run(scenario: Scenario, finding: Finding) -> Report:
+    """What a check would say that had drawn this run alone."""
+    length = len(finding.schedule)
+    return Report(
+        scenario=scenario.name,
+        parameters=scenario.parameters,
+        verdict=finding.verdict,
+        when="some",
+        serialised=None,
+        states=length + 1,
+        transitions=length,
+        depth=length,
+        finding=finding,
+        ends={finding.verdict: 1},
+        bounds={"runs": 1, "cut": "runs"},
+        switches={},
+        assumptions=assumptions(scenario),
+        strategy="uniform",
+    )
 
 
 def _check(what: Checkable, settings: Mapping[str, Setting], search: Search | None) -> Checked:

@@ -132,6 +132,22 @@ def test_of_all_that_hypothesis_tries_only_the_smallest_becomes_a_file(run, writ
     ]
 
 
+def test_a_schedule_that_hypothesis_draws_becomes_a_file_too(run, written):
+    result = run(
+        "from hypothesis import given, settings\n"
+        "from eplb_model.strategies import schedules\n"
+        "from eplb_model.testing import assert_run\n"
+        "SCENARIO = protocol(1).scenario()\n"
+        "@settings(database=None, deadline=None)\n"
+        "@given(schedules(SCENARIO))\n"
+        "def test_any(schedule): assert_run(SCENARIO, schedule)\n"
+    )
+
+    result.assert_outcomes(failed=1)
+    assert len(written()) == 1
+    result.stdout.fnmatch_lines(["E*How to get there (5 steps):"])
+
+
 def test_verdicts_are_counted_in_the_statistics_of_hypothesis(run):
     holds = HYPOTHESIS.replace("protocol(copies)", "protocol(0)")
     result = run(holds, "--hypothesis-show-statistics")

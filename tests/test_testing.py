@@ -7,9 +7,17 @@ import json
 import pytest
 
 from eplb_model.build import Build
+from eplb_model.check import check
 from eplb_model.machine import MACHINES
 from eplb_model.scenario import Scenario
-from eplb_model.testing import CheckFailed, assert_expected, assert_finds, assert_no_hang
+from eplb_model.testing import (
+    CheckFailed,
+    assert_expected,
+    assert_finds,
+    assert_no_hang,
+    assert_run,
+)
+from eplb_model.trace import parse_schedule
 from eplb_model.vector import load
 
 FLAGSHIP = "coop_vs_nccl_opposite_order"
@@ -104,3 +112,32 @@ def test_a_scenario_is_written_like_a_vector():
         assert_no_hang(scenario)
 
     assert json.loads(raised.value.checked.vector())["schema"] == "eplb-vector/1"
+
+
+HANGS = "0.eplb 0.main 0.main 1.main 1.eplb 1.eplb"
+
+
+def test_a_run_that_ends_stuck_fails_with_its_circle():
+    scenario = load(FLAGSHIP).scenario()
+    with pytest.raises(CheckFailed, match="The circle:") as raised:
+        assert_run(scenario, parse_schedule(scenario.world, HANGS))
+
+    report = raised.value.checked.report
+    assert (report.verdict, report.when, report.depth) == ("deadlock", "some", 6)
+    assert report.finding is not None
+    assert " ".join(map(str, report.finding.schedule)) == HANGS
+
+
+def test_a_run_that_is_cut_off_passes():
+    scenario = load(FLAGSHIP).scenario()
+
+    assert_run(scenario, parse_schedule(scenario.world, HANGS)[:-1])
+
+
+def test_a_run_of_a_named_vector_follows_its_settings():
+    scenario = load(FLAGSHIP).scenario({"order": "free"})
+    found = check(scenario).finding
+    assert found is not None
+
+    with pytest.raises(CheckFailed):
+        assert_run(FLAGSHIP, found.schedule, order="free")
