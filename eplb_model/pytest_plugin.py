@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import time
 from collections.abc import Generator, Iterator
@@ -147,7 +148,8 @@ def _kept(item: pytest.Item, checked: Checked) -> str:
     item.user_properties += _properties(checked, digest)
     if digest is None:
         return f"no vector can hold this scenario: {text}"
-    path = _folder(item.config) / f"{checked.report.scenario}-{digest[:12]}.json"
+    name = re.sub(r"\W+", "_", checked.report.scenario)  # a scenario's name may be any text
+    path = _folder(item.config) / f"{name}-{digest[:12]}.json"
     _write(path, text)
     shown = _shown(path, item.config.invocation_params.dir)
     item.user_properties.append((FILE, shown))

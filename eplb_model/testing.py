@@ -13,14 +13,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 from eplb_model.build import Build
+from eplb_model.build.words import name_from
 from eplb_model.check import Search, Strategy, assumptions, check, finding_at, machines
 from eplb_model.format.document import dump
 from eplb_model.format.machines import is_file_name
+from eplb_model.format.template import NAME
 from eplb_model.format.writing import scenario_document
 from eplb_model.outcome import Action, Finding, Report, Verdict, When
 from eplb_model.render.text import report_text
@@ -216,10 +219,16 @@ def _scenario(
     if isinstance(what, Scenario):
         if settings:
             raise TypeError(f"a scenario has no parameters to set; got {', '.join(settings)}")
-        return what, lambda: dump(scenario_document(what))
+        return what, lambda: dump(scenario_document(replace(what, name=_name(what))))
     vector = _vector(what)
     scenario = what.scenario(**settings) if isinstance(what, Build) else vector.scenario(settings)
     return scenario, partial(_text, vector, settings)
+
+
+def _name(scenario: Scenario) -> str:
+    """The name of a scenario that was made by hand, as a vector can have it."""
+    known = NAME.fullmatch(scenario.name)
+    return scenario.name if known else f"scenario_{name_from(scenario.name)}"
 
 
 def _vector(what: VectorFile | Build | str | os.PathLike[str]) -> VectorFile:

@@ -320,6 +320,19 @@ def test_a_scenario_that_no_vector_can_hold_is_told(run, written):
     assert written() == []
 
 
+def test_a_scenario_may_have_any_text_as_its_name(run, written, capsys):
+    run(
+        "from dataclasses import replace\n"
+        "def test_it(): assert_no_hang(replace(protocol(1).scenario(), name='../2 of mine'))\n"
+    )
+
+    (path,) = written()
+    assert path.name.startswith("_2_of_mine-")
+    capsys.readouterr()
+    assert main(["check", str(path)]) == 1
+    assert capsys.readouterr().out.startswith("scenario_2_of_mine: deadlock")
+
+
 def test_failures_are_found_in_groups_and_behind_other_errors():
     plan = RankPlan((ThreadPlan("main", ()),), ())
     scenario = Scenario("idle", MACHINES["tiny"], {}, (plan,))

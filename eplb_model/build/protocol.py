@@ -8,7 +8,6 @@ Rules:
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 from eplb_model.build.places import BuildError, Place, caller, nearest
 from eplb_model.build.thread import Thread
-from eplb_model.build.words import Comparison, Parameter, Value, Var, name_of, written
+from eplb_model.build.words import Comparison, Parameter, Value, Var, name_from, name_of, written
 from eplb_model.format.document import VECTOR_SCHEMA, VectorError, dump, pointer
 from eplb_model.outcome import Serialised, Verdict, When
 from eplb_model.scenario import Scenario
@@ -127,7 +126,7 @@ class Build:
         self.places: dict[str, Place] = {"": caller()}
         self._sections: dict[str, object] = {
             "schema": VECTOR_SCHEMA,
-            "name": re.sub(r"\W+", "_", title, flags=re.ASCII).strip("_"),
+            "name": name_from(title),
             "about": about or title,
             "source": list(source),
             "classes": list(classes),

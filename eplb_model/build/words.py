@@ -7,6 +7,7 @@ Rules:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
@@ -104,6 +105,15 @@ def written(value: Value) -> object:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     raise TypeError(f"got {value!r}; expected a Var, or what JSON can hold")
+
+
+def name_from(title: str) -> str:
+    """A name made of a title.
+
+    >>> name_from("my protocol, 2nd/try")
+    'my_protocol_2nd_try'
+    """
+    return re.sub(r"\W+", "_", title, flags=re.ASCII).strip("_")
 
 
 def escaped(text: str) -> str:
