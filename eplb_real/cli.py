@@ -13,6 +13,7 @@ from eplb_model.command_line import CommandLine
 COMMANDS: Mapping[str, str] = {
     "replay": "run a vector for real and hold it against the model",
     "hang": "the hang on this machine's GPUs, its circle, and every cure",
+    "gpu": "everything that the GPUs here can show, part by part",
     "probe": "measure a GPU: what it does with SMs, queues and calls",
     "list": "which vectors each driver supports, and why not",
     "doctor": "what can run here",

@@ -7,13 +7,17 @@ attribute that matters.  A driver error is a `DriverError` with the call's name 
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from cuda.bindings import driver, nvrtc
 
+CACHE = "~/.cache/eplb-real/kernels"
 ALWAYS_ALLOWED = 48 * 1024  # bytes of dynamic shared memory that need no leave
 PORTABLE_CLUSTER = 8
 
@@ -51,6 +55,7 @@ def compiled(defines: str, file: str, options: Sequence[str] = ()) -> bytes:
     """
     source = (defines + files("eplb_real.kernels").joinpath(file).read_text()).encode()
     device = checked("cuCtxGetDevice", driver.cuCtxGetDevice())
+    version = checked("nvrtcVersion", nvrtc.nvrtcVersion())
     attributes = driver.CUdevice_attribute
     major, minor = (
         checked("cuDeviceGetAttribute", driver.cuDeviceGetAttribute(each, device))
@@ -60,6 +65,9 @@ def compiled(defines: str, file: str, options: Sequence[str] = ()) -> bytes:
         )
     )
     words = [f"--gpu-architecture=sm_{major}{minor}".encode(), *(o.encode() for o in options)]
+    kept = _kept(source, words, version)
+    if kept.exists():
+        return kept.read_bytes()
     created = nvrtc.nvrtcCreateProgram(source, file.encode(), 0, [], [])
     program = checked("nvrtcCreateProgram", created)
     (code,) = nvrtc.nvrtcCompileProgram(program, len(words), words)
@@ -71,7 +79,22 @@ def compiled(defines: str, file: str, options: Sequence[str] = ()) -> bytes:
     size = checked("nvrtcGetCUBINSize", nvrtc.nvrtcGetCUBINSize(program))
     binary: bytes = b" " * size
     checked("nvrtcGetCUBIN", nvrtc.nvrtcGetCUBIN(program, binary))
+    _keep(kept, binary)
     return binary
+
+
+def _kept(source: bytes, options: Sequence[bytes], version: object) -> Path:
+    """Where a binary is kept: other sources, options or compilers have other places."""
+    key = hashlib.sha256(repr((source, options, version)).encode()).hexdigest()
+    return Path(CACHE).expanduser() / f"{key}.cubin"
+
+
+def _keep(path: Path, binary: bytes) -> None:
+    """Keep a binary, in one step: other ranks may write the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(binary)
+    Path(file.name).replace(path)
 
 
 def loaded(binary: bytes, names: Sequence[str]) -> dict[str, Any]:

@@ -94,6 +94,7 @@ class _Place:
             self._build()
         except Exception as error:  # noqa: BLE001 (the runner has to hear of it, whatever it is)
             traceback.print_exc()
+            self._ready.set()
             self._send({"t": "failed", "text": f"{type(error).__name__}: {error}"})
             return
         self._send({"t": "ready"})
@@ -176,7 +177,8 @@ class _Place:
         """Call off what runs on devices; in a thread, because that may take a while."""
 
         def call_off() -> None:
-            self._devices.abort()
+            if self._devices is not None:  # it could not start
+                self._devices.abort()
             self._send({"t": "aborted"})
 
         threading.Thread(target=call_off, name="abort", daemon=True).start()

@@ -33,6 +33,7 @@ Outcome = Literal["completed", "hung", "went on", "inconclusive", "not reached"]
 BUDGET = 100  # operations per thread between two rests of programs that loop for ever
 LOOPED = 50  # operations of others that make a pending call a stall
 READY_WITHIN = 30.0  # seconds for all ranks to find each other
+ABORTED_WITHIN = 10.0  # for what runs on devices to be called off
 STEP_WITHIN = 5.0  # for a granted step
 LOOK_EVERY = 0.03
 
@@ -265,7 +266,7 @@ class _Run:
     def _called_off(self) -> list[str]:
         """Let devices come to an end before their processes do; what did not, in words."""
         self._hub.broadcast({"t": "abort"})
-        until = time.monotonic() + READY_WITHIN
+        until = time.monotonic() + ABORTED_WITHIN
         while time.monotonic() < until:
             if all(link.lost or "aborted" in link.told for link in self._hub.links):
                 return []

@@ -135,6 +135,7 @@ class Replay:
 
     def scenario(self, scenario: Scenario, wish: Wish) -> list[Replayed]:
         """Replay a scenario under each setting of switches that stand for several."""
+        scenario = self._driver.adapt(scenario)
         varied = [name for name, _ in scenario.machine.settings()]
         found = []
         for machine in machines(scenario):
@@ -185,6 +186,7 @@ def refusals(scenario: Scenario, driver: Driver) -> list[str]:
 
     That the model's own answer is about a claim is seen only where it is asked.
     """
+    scenario = driver.adapt(scenario)
     return [
         *_missing(scenario, driver),
         *driver.declines(scenario, lambda: check(scenario, _search())),

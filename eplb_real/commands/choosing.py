@@ -12,23 +12,23 @@ from eplb_model.vector import VectorFile
 from eplb_real.drivers.base import Driver
 from eplb_real.drivers.registry import DRIVERS
 from eplb_real.drivers.vllm import NAME as VLLM
-from eplb_real.drivers.vllm import driver_name
+from eplb_real.drivers.vllm import ON_GPUS, driver_name
 from eplb_real.runner import lacking, refusals
 from eplb_real.vllm.wheel import REFERENCE, VERSIONS
 
-NAMES = [*(name for name in DRIVERS if not name.startswith(VLLM)), VLLM]
+NAMES = [*(name for name in DRIVERS if not name.startswith(VLLM)), VLLM, ON_GPUS]
 
 
 def add_driver(parser: argparse.ArgumentParser, default: str | None) -> None:
     """Take a driver and, for vLLM, a version."""
     parser.add_argument("--driver", choices=NAMES, default=default)
-    parser.add_argument("--version", choices=VERSIONS, help="of --driver vllm")
+    parser.add_argument("--version", choices=VERSIONS, help="of --driver vllm and vllm-cuda")
 
 
 def chosen_name(options: argparse.Namespace) -> str:
     """The driver that is meant: vLLM has one per version."""
-    if options.driver == VLLM:
-        return driver_name(options.version or REFERENCE)
+    if options.driver in (VLLM, ON_GPUS):
+        return driver_name(options.version or REFERENCE, options.driver)
     if options.version is not None:
         raise UsageError("--version goes with --driver vllm")
     return str(options.driver)

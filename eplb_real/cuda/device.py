@@ -36,7 +36,7 @@ from eplb_real.values import Moves
 PATIENCE = 60.0  # seconds before a kernel leaves by itself
 TAKEN_WITHIN = 3.0  # seconds for a granted step
 POLL = 0.0005
-MOST_SPARE = 8  # registers that a compiler may take on top of those that are kept alive
+SETTLED_AFTER = 0.05  # seconds without a change
 PLAIN = 32  # registers that the kernel needs anyhow
 
 Buffers = tuple[str, ...]
@@ -189,6 +189,7 @@ class CudaDevice:
                 self._numbers[kernel] -= 1
                 self.ledger.withdraw(work)
                 raise Raised("misuse", f"{kernel}: {error}") from None
+            work.there = True
 
     def must_load(self, module: str | None) -> bool:
         """Whether a module has not been loaded yet."""
@@ -284,24 +285,24 @@ class CudaDevice:
                 self.words[gate] = 1
                 return lambda: bool(self.words[done])
 
-            self.ledger.submit(
-                Work(
-                    stream.name,
-                    label,
-                    lambda: self.words[begun],
-                    lambda: bool(self.words[done]),
-                    lambda: "what is before it has not ended" if not self.words[begun] else "",
-                    grant,
-                    reads,
-                    writes,
-                    moves,
-                )
+            work = Work(
+                stream.name,
+                label,
+                lambda: self.words[begun],
+                lambda: bool(self.words[done]),
+                lambda: "what is before it has not ended" if not self.words[begun] else "",
+                grant,
+                reads,
+                writes,
+                moves,
             )
+            self.ledger.submit(work)
             self._write(stream, begun)
             if closed:
                 self._await(stream, gate)
             yield
             self._write(stream, done)
+            work.there = True
 
     def _write(self, stream: CudaStream, place: int) -> None:
         made = driver.cuStreamWriteValue32(
@@ -331,6 +332,15 @@ class CudaDevice:
             return f"{head.label}: {head.why()}"
         self.ledger.look()
         return None
+
+    def settle(self) -> None:
+        """Wait until what is on the streams has come as far as it comes without a grant."""
+        marks, since = self.ledger.marks(), time.monotonic()
+        while time.monotonic() - since < SETTLED_AFTER:
+            time.sleep(POLL)
+            now = self.ledger.marks()
+            if now != marks:
+                marks, since = now, time.monotonic()
 
     def open(self) -> None:
         """Let everything go on by itself."""
@@ -373,7 +383,7 @@ def until(come: Callable[[], bool], within: float | None = None) -> bool:
 
 def _built(registers: int) -> bytes:
     """The kernel with a footprint of so many registers per thread."""
-    for kept in [0] if registers <= PLAIN else range(registers - PLAIN, registers, 2):
+    for kept in [0] if registers <= PLAIN else range(registers - PLAIN, registers, 4):
         limit = ["--maxrregcount=32"] if registers <= PLAIN else []
         defines = f"{layout.defines()}#define REGISTERS {kept}\n"
         binary = nvidia.compiled(defines, "vectors.cu", limit)

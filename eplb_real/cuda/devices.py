@@ -56,7 +56,8 @@ class Devices:
         return self._device.step(actor.partition(".")[2], choice)
 
     def open(self) -> None:
-        """Let streams go on by themselves."""
+        """Let streams go on by themselves, once it was seen where the granted steps led."""
+        self._device.settle()
         self._device.open()
 
     def await_idle(self) -> None:

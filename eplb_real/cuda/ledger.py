@@ -36,6 +36,7 @@ class Work:
     writes: tuple[str, ...] = ()
     moves: Moves = ()
     told: int = 0  # CTAs of which the observer knows
+    there: bool = False  # whether the call that puts it on its stream has returned
 
 
 class Ledger:
@@ -103,7 +104,14 @@ class Ledger:
         """The heads of all streams that hold something, with what has left taken out."""
         self.look()
         with self._lock:
-            return [queue[0] for queue in self._queues.values() if queue]
+            heads = [queue[0] for queue in self._queues.values() if queue]
+            return [head for head in heads if head.there or head.begun()]
+
+    def marks(self) -> list[tuple[int, int]]:
+        """How far every stream is: what it holds, and how much of its head has begun."""
+        self.look()
+        with self._lock:
+            return [(len(q), q[0].begun() if q else 0) for q in self._queues.values()]
 
     # --- inside ------------------------------------------------------------------------------
 

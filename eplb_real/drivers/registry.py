@@ -8,8 +8,8 @@ from eplb_real.drivers.base import Driver
 from eplb_real.drivers.cuda import CUDA
 from eplb_real.drivers.gloo import GLOO
 from eplb_real.drivers.threads import THREADS
-from eplb_real.drivers.vllm import BY_VERSION
+from eplb_real.drivers.vllm import WITH_VLLM
 
 DRIVERS: Mapping[str, Driver] = {
-    driver.name: driver for driver in (THREADS, GLOO, CUDA, *BY_VERSION.values())
+    driver.name: driver for driver in (THREADS, GLOO, CUDA, *WITH_VLLM)
 }

@@ -192,6 +192,44 @@ class Probe:
                     yield {"what": "two threads", "blocked": blocked, "other": other,
                            "returns": self._answers()}  # fmt: skip
 
+    def waiters(self) -> Iterator[dict[str, Any]]:
+        """Whether a kernel in clusters that waits keeps freed SMs from a later one (U1).
+
+        Eight SMs are held one by one; the first kernel takes the others and waits, then the second
+        is launched, and the eight are let go one after the other.
+        """
+        streams = self._rank.ask("new_streams", count=8)
+        for cluster in (1, 2, 4):
+            for name, footprint in (("exclusive", EXCLUSIVE), ("tiny", TINY)):
+                with self._fresh():
+                    yield from self._beside_waiter(streams, cluster, name, footprint)
+
+    def _beside_waiter(
+        self, streams: list[str], cluster: int, name: str, footprint: dict[str, int]
+    ) -> Iterator[dict[str, Any]]:
+        generation = self._generation
+        held: list[int] = []
+        for slot in range(8):
+            shape = {**EXCLUSIVE, "ctas": 1}
+            self._rank.ask("spinner", shape=shape, generation=generation, slot=slot,
+                           stream=streams[slot])  # fmt: skip
+            self._comes(words.SPINNERS_STARTED + slot, 1, 1.0)
+            held += self._holder_seats(1)
+        first = {**EXCLUSIVE, "ctas": 128, "cluster": cluster}
+        self._rank.ask("gang", shape=first, generation=generation, grain=2)
+        self._settled(words.GANG_STARTED)
+        second = {**footprint, "ctas": 128}
+        self._rank.ask("census", shape=second, generation=generation, linger=5.0)
+        for released in range(9):
+            if released:
+                self._page.put(0, words.SPINNER_RELEASE + released - 1, generation)
+            yield {
+                "what": "waiter", "cluster": cluster, "later": name, "released": released,
+                "first": self._settled(words.GANG_STARTED),
+                "second": self._settled(words.CENSUS_ENDED),
+                "held": held[released:],
+            }  # fmt: skip
+
     # --- what they share ---------------------------------------------------------------------
 
     def _gang_seats(
@@ -278,6 +316,7 @@ class _Fresh:
 
 PARTS: Sequence[str] = (
     "layout", "seats", "largest_gangs", "head_of_line", "carve_out", "queues", "calls", "threads",
+    "waiters",
 )  # fmt: skip
 
 

@@ -217,11 +217,16 @@ class Rank:
 
         threading.Thread(target=launch, daemon=True).start()
 
-    def new_streams(self, count: int) -> None:
-        """Create streams, one after the other, and use each once."""
-        self._handles += [self.launcher.new_stream() for _ in range(count)]
+    def new_streams(self, count: int) -> list[str]:
+        """Create streams, one after the other, and use each once; their names."""
+        names = [f"new{len(self._handles) + number}" for number in range(count)]
+        for name in names:
+            handle = self.launcher.new_stream()
+            self.streams[name] = torch.cuda.ExternalStream(handle)
+            self._handles.append(handle)
         for handle in self._handles:
             self._stamp(handle, words.CENSUS, 0)
+        return names
 
     def block_streams(self, blocked: list[int], generation: int) -> None:
         """Let some of the new streams wait for what `side` holds; every stream then marks itself.
