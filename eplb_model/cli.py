@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from eplb_model.command_line import CommandLine
+from eplb_model.commands.examples import EXAMPLES
 
 COMMANDS: Mapping[str, str] = {
     "check": "explore every schedule; say what goes wrong",
@@ -18,16 +19,9 @@ COMMANDS: Mapping[str, str] = {
     "sweep": "check a range of parameters",
     "list": "the vectors of the catalogue",
     "conform": "predict every measured row, and compare",
+    "schema": "print the JSON Schema of a document",
+    "doctor": "say what is here and what is missing",
 }
-
-EXAMPLES = """\
-examples:
-  eplb-model check coop_vs_nccl_opposite_order
-  eplb-model check coop_vs_nccl_opposite_order --set coop_ctas=128 --set nccl_ctas=4
-  eplb-model check deepep_ll_async_eplb --set experts=256 --set nccl_max_ctas=8
-  eplb-model sweep coop_vs_nccl_opposite_order --vary coop_ctas=112..132,4 --vary nccl_ctas=4,8,16
-  eplb-model conform
-"""
 
 ABOUT = "Find the hang before the GPUs do: explore every schedule of a scenario."
 

@@ -9,14 +9,20 @@ Rules:
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
+from eplb_model.completion import bash_script, completed
 from eplb_model.outcome import BAD_INPUT, INTERRUPTED, LACKING, OUR_ERROR, Lacking, UsageError
+
+VECTORS = Path(__file__).with_name("vectors")  # vector.VECTORS, without loading what reads them
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +31,10 @@ class CommandLine:
 
     Parameters
     ----------
-    prog, about, examples
-        Its name, a sentence, and lines for the end of its help.
+    prog, about
+        Its name, and a sentence.
+    examples
+        Whole lines by command: for the help of each, and the first of each for that of the program.
     package
         Where the modules of the commands are.
     commands
@@ -35,7 +43,7 @@ class CommandLine:
 
     prog: str
     about: str
-    examples: str
+    examples: Mapping[str, Sequence[str]]
     package: str
     commands: Mapping[str, str]
 
@@ -68,18 +76,84 @@ class CommandLine:
         whole = argparse.ArgumentParser(
             prog=self.prog,
             description=self.about,
-            epilog=self.examples,
+            epilog=self._examples(self.commands) + f"\n\nmore: {self.prog} COMMAND --help",
             formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        whole.add_argument(
+            "--version", action=_Print, nargs=0, const=self.version, help="print the version"
+        )
+        whole.add_argument(
+            "--completion",
+            action=_Print,
+            nargs=0,
+            const=self.completion,
+            help=f'for bash: eval "$({self.prog} --completion)"',
         )
         subparsers = whole.add_subparsers(required=True, metavar="COMMAND")
         asked = next((word for word in words if not word.startswith("-")), None)
+        if asked is not None and asked not in self.commands:
+            raise UsageError(self._unknown(asked))
         for name, text in self.commands.items():
-            sub = subparsers.add_parser(name, help=text, description=text)
+            sub = subparsers.add_parser(
+                name,
+                help=text,
+                description=text,
+                epilog=self._examples((name,)),
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
             if name == asked:
-                module = import_module(f"{self.package}.{name.replace('-', '_')}")
+                module = self._module(name)
                 module.add_arguments(sub)
                 sub.set_defaults(run=module.run)
         return whole
 
+    def version(self) -> str:
+        """The version that is installed."""
+        found: str = import_module("importlib.metadata").version("eplb-checker")
+        return f"{self.prog} {found}"
+
+    def completion(self) -> str:
+        """The completion script for bash."""
+        return bash_script(
+            self.prog,
+            {name: completed(self._help_of(name)) for name in self.commands},
+            sorted(path.stem for path in VECTORS.glob("*.json")),
+        )
+
+    def _help_of(self, command: str) -> str:
+        parser = argparse.ArgumentParser(prog=f"{self.prog} {command}")
+        self._module(command).add_arguments(parser)
+        return parser.format_help()
+
+    def _module(self, command: str) -> Any:
+        return import_module(f"{self.package}.{command.replace('-', '_')}")
+
+    def _examples(self, commands: Collection[str]) -> str:
+        """The examples of a command, or the first of each of several."""
+        known = [self.examples.get(command, ()) for command in commands]
+        lines = [each[:1] for each in known] if len(commands) > 1 else known
+        shown = "\n".join(f"  {line}" for each in lines for line in each)
+        return f"examples:\n{shown}" if shown else ""
+
+    def _unknown(self, asked: str) -> str:
+        close = difflib.get_close_matches(asked, self.commands, 1)
+        near = f"close to it: {close[0]}; " if close else ""
+        return f"unknown command {asked!r}; {near}known: {', '.join(self.commands)}"
+
     def _say(self, text: str) -> None:
         print(f"{self.prog}: {text}", file=sys.stderr)
+
+
+class _Print(argparse.Action):
+    """Print what a function returns, which nobody works out unless it is asked for."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option: str | None = None,
+    ) -> None:
+        """Print and leave."""
+        print(self.const())
+        parser.exit()

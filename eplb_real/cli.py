@@ -21,12 +21,15 @@ COMMANDS: Mapping[str, str] = {
     "step-vllm": "run vLLM's step() and worker over gloo and hold them against the model",
 }
 
-EXAMPLES = """\
-examples:
-  eplb-real replay coop_vs_nccl_opposite_order
-  eplb-real replay --all --driver gloo
-  eplb-real hang --gpus 2
-"""
+EXAMPLES: Mapping[str, Sequence[str]] = {
+    "replay": (
+        "eplb-real replay coop_vs_nccl_opposite_order --driver threads",
+        "eplb-real replay --all --driver gloo",
+    ),
+    "hang": ("eplb-real hang --gpus 2",),
+    "list": ("eplb-real list",),
+    "doctor": ("eplb-real doctor",),
+}
 
 ABOUT = "Replay vectors on real threads, processes and devices."
 

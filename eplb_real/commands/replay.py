@@ -26,7 +26,9 @@ DEADLINE = 20.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take a vector or all, where, and how."""
-    parser.add_argument("vector", nargs="?", help="a name of the catalogue, or a file")
+    parser.add_argument(
+        "vector", nargs="?", metavar="NAME|FILE", help="a name of the catalogue, or a file"
+    )
     parser.add_argument("--all", action="store_true", help="every vector of the catalogue")
     add_driver(parser, "threads")
     parser.add_argument("--nproc", type=positive(int), metavar="N", help="the number of ranks")
