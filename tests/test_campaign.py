@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from eplb_model.campaign import Failed, Journal, Task, Workers, run_campaign
@@ -22,6 +23,7 @@ from eplb_model.cli import main
 from eplb_model.commands import printing
 from eplb_model.commands.shards import teller
 from eplb_model.outcome import UsageError
+from eplb_model.schema import schema
 
 FLAGSHIP = "coop_vs_nccl_opposite_order"
 SWEEP = ["sweep", FLAGSHIP, "--vary", "coop_ctas=112..132,2", "--vary", "nccl_ctas=5..8"]
@@ -332,6 +334,7 @@ def test_the_catalogue_agrees_with_itself(tmp_path, capsys):
     count = len(catalogue_tasks(["event_order"]))
     assert len(lines) == count + 1
     assert (lines[-1]["schema"], lines[-1]["agree"]) == ("eplb-campaign/1", count)
+    jsonschema.validate(lines[-1], schema("eplb-campaign/1"))
 
 
 def test_a_vector_that_does_not_keep_its_word_is_a_disagreement(tmp_path, capsys):

@@ -18,7 +18,7 @@ from multiprocessing.connection import wait
 from threading import Thread
 from typing import Any, Literal, TypeVar, assert_never
 
-from eplb_model.outcome import LackError
+from eplb_model.outcome import Lacking
 
 Kind = Literal["here", "processes", "ray"]
 EXECUTORS: tuple[Kind, ...] = ("here", "processes", "ray")
@@ -35,7 +35,7 @@ class Workers:
     address: str | None = None
 
     def start(self) -> Executor:
-        """A new executor; `LackError` if its package is not installed."""
+        """A new executor; `Lacking` if its package is not installed."""
         match self.kind:
             case "here":
                 return Here()
@@ -69,7 +69,7 @@ def _over_ray() -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "ray":
             raise
-        raise LackError("no Ray here: pip install 'eplb-checker[cluster]'") from None
+        raise Lacking("no Ray here: pip install 'eplb-checker[cluster]'") from None
 
 
 def _begin() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 
 from eplb_model.advise import COMMUNICATORS, Question, advise
 from eplb_model.advise.document import advice_document, advice_text
@@ -17,17 +17,9 @@ MAX_CTAS, CLUSTER_SIZE = "NCCL_MAX_CTAS", "NCCL_CGA_CLUSTER_SIZE"
 UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 MOST_TOKENS = 1 << 14
 
-EXAMPLES = """\
-examples:
-  eplb-model advise --machine h200 --ranks 8 --experts 256 --tokens 1..512 --bytes-per-op 64MiB
-  eplb-model advise --experts 144 --tokens 64,128 --env NCCL_MAX_CTAS=8 --override
-"""
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take what a user knows."""
-    parser.formatter_class = RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
     parser.add_argument("--machine", default="h200", help="a preset or a file")
     parser.add_argument("--ranks", type=positive, default=8, help="of the expert-parallel group")
     parser.add_argument("--experts", type=positive, default=256, help="with the redundant ones")

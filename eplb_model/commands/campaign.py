@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,19 +15,9 @@ from eplb_model.commands.shards import add_workers, like, written
 from eplb_model.commands.vectors import chosen_settings
 from eplb_model.outcome import UsageError
 
-EXAMPLES = """\
-examples:
-  eplb-model campaign catalogue --jobs 4 --out catalogue.jsonl
-  eplb-model campaign random async_eplb --strategy pct --runs 100000 --shards 64 --jobs 8 \\
-    --out runs.jsonl
-  eplb-model campaign catalogue --executor ray --address auto --out catalogue.jsonl --resume
-"""
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take what to do, how to search, and where."""
-    parser.formatter_class = RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
     parser.add_argument("what", choices=("catalogue", "random"))
     parser.add_argument("vectors", nargs="*", metavar="NAME|FILE", help="catalogue: default all")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")

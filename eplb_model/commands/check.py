@@ -9,7 +9,9 @@ from eplb_model.check import check
 from eplb_model.commands.printing import add_json, print_json, progress
 from eplb_model.commands.searching import add_searching, chosen_search
 from eplb_model.commands.vectors import add_vector, chosen_scenario, words_again
+from eplb_model.format.machines import is_file_name
 from eplb_model.outcome import INTERRUPTED, Report
+from eplb_model.render.annotations import FORMATS
 from eplb_model.render.documents import report_document
 from eplb_model.render.text import report_text
 from eplb_model.trace import schedule_text
@@ -20,6 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_vector(parser)
     add_searching(parser)
     add_json(parser)
+    parser.add_argument("--format", choices=tuple(FORMATS), help="for the eyes of a CI")
 
 
 def run(options: Namespace) -> int:
@@ -30,6 +33,9 @@ def run(options: Namespace) -> int:
     progress("")
     if options.json:
         print_json(report_document(report))
+    elif options.format:
+        file = options.vector if is_file_name(options.vector) else None
+        print(FORMATS[options.format](report, file))
     else:
         print(report_text(report, _replay_command(options, report)))
     return INTERRUPTED if interrupted() else report.exit_code

@@ -21,7 +21,7 @@ from eplb_model.commands.printing import add_json
 from eplb_model.commands.searching import add_searching, chosen_search
 from eplb_model.commands.shards import add_workers, like, written
 from eplb_model.commands.vectors import add_vector, chosen_scenario, chosen_settings, pair
-from eplb_model.outcome import INTERRUPTED, LackError, Report, UsageError
+from eplb_model.outcome import INTERRUPTED, Lacking, Report, UsageError
 from eplb_model.render.documents import report_summary
 from eplb_model.render.grid import SafetyMap
 from eplb_model.render.text import verdict_line
@@ -90,7 +90,7 @@ def _matplotlib() -> Callable[[SafetyMap, Path], None]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "matplotlib":
             raise
-        raise LackError("--plot: no matplotlib here: pip install 'eplb-checker[plot]'") from None
+        raise Lacking("--plot: no matplotlib here: pip install 'eplb-checker[plot]'") from None
     return draw
 
 
