@@ -30,7 +30,7 @@
 #ifndef VERSION
 #define VERSION 20              /* 20 or 33: with 33 the workers agree before each layer (W6) */
 #endif
-/* What if?  Each of these is 1 or 0. */
+/* What if?  1 or 0, but for the last. */
 #ifndef COMMIT_BLOCKS
 #define COMMIT_BLOCKS  1        /* V5: the copy of the map waits for the stream, by accident */
 #endif
@@ -47,7 +47,7 @@
 #define RECORD_FIRST   0        /* V9 before V8 */
 #endif
 #ifndef DIES
-#define DIES           0        /* the worker of the last rank may raise in a transfer: it is gone */
+#define DIES           0        /* the worker of the last rank may raise, 1: before, 2: after a transfer */
 #endif
 
 #include "../cpu_gpu_event/event.pml"
@@ -139,6 +139,10 @@ inline fill() {                 /* W7, W8: when all workers are there the buffer
   }
 }
 
+inline may_raise() {            /* an exception ends the thread, and nobody is told */
+  if :: r == RANKS - 1 -> goto gone :: true fi
+}
+
 inline wait_until_consumed() {  /* W11; a host that has met another one knows what that one knew */
 #if WAITS_CONSUMED
   wait(consumed[r], 0, after[r].it[SIDE]);
@@ -193,10 +197,13 @@ proctype worker(byte r) {
         :: else
         fi;
 #endif
-#if DIES
-        if :: r == RANKS - 1 -> goto gone :: true fi;
+#if DIES == 1
+        may_raise();
 #endif
         fill();
+#if DIES == 2
+        may_raise();
+#endif
         pending[r] = layer;                                                     /* W10 */
         wait_until_consumed();
         if
@@ -207,7 +214,7 @@ proctype worker(byte r) {
      od;
      atomic { layer = 0; answer = 0; asleep[r] = true }
   od;
-gone:                           /* an exception ends the thread, and nobody is told */
+gone:
   skip
 }
 
@@ -225,14 +232,13 @@ init {
 
 /* ---- Properties. ---- */
 
-#define OFF(r)       !rebalanced[r]
-#define FREE(r)      (pending[r] == 0)
-ltl type_ok     { [] (ON_ALL(TYPE)) }
 ltl kept        { [] !overwritten }             /* no buffer is written before it is copied out */
 ltl whole       { [] !half_filled }             /* no buffer is copied out before it is filled */
 ltl taken_back  { [] !not_taken_back }          /* the worker's assertion W12 */
-ltl guarantees  { [] (!no_g1 && !no_g3 && !no_g4 && !refused) } /* of both events; no record raises */
-ltl moves       { [] !(pending[0] == LAYERS) }  /* false: the last layer is reached */
+ltl safe        { [] (ON_ALL(TYPE) && !overwritten && !half_filled && !not_taken_back && \
+                      !no_g1 && !no_g3 && !no_g4 && !refused) }
+                /* all of these, the types, the guarantees of both events, and no record raises */
+ltl idle        { [] (pending[0] != LAYERS) }   /* false, so that the others say something */
 /* Liveness, under weak fairness (pan -f). */
 ltl cycles_end  { [] (<> !rebalanced[0]) && [] (<> !rebalanced[RANKS - 1]) }
 ltl empties     { [] (<> (pending[0] == 0)) && [] (<> (pending[RANKS - 1] == 0)) }
