@@ -99,7 +99,7 @@ inline all_reduce(group, value, result) {
 
 inline begin_cycle() {          /* R1 to R4 */
   rebalanced[r] = true;
-  record(rearrange[r], after[r].it[COMPUTE])
+  record(rearrange[r], after[r].it[COMPUTE], false)
 }
 
 inline copy_out() {             /* V2: from now on this is the latest copy */
@@ -115,7 +115,7 @@ inline commit() {               /* V5 */
 }
 
 inline take_back()  { pending[r] = 0 }                                          /* V8 */
-inline give_back()  { record(consumed[r], after[r].it[COMPUTE]) }               /* V9 */
+inline give_back()  { record(consumed[r], after[r].it[COMPUTE], false) }               /* V9 */
 
 inline move() {
   copy_out();

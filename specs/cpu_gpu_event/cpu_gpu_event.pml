@@ -51,6 +51,7 @@
 Event event;
 bool knows[3];                  /* of each stream: what is put there next is after the watched work */
 bool answered = true;           /* the consumer has come back from the last wait */
+bool chosen;                    /* some round was chosen: its work on SIDE is the watched work */
 bool no_g2;                     /* work that had to be after the watched work is not */
 bool turn;                      /* changes whenever a wait has returned */
 
@@ -65,13 +66,13 @@ bool turn;                      /* changes whenever a wait has returned */
 
 inline produce() {              /* put work on SIDE; one round, any one, is the watched one */
   if
-  :: d_step { !launched -> launched = true; knows[SIDE] = true }
+  :: d_step { !chosen -> chosen = true; mine = true; knows[SIDE] = true }
   :: skip
   fi
 }
 
-inline consume() {              /* put work on COMPUTE; it has to be after the watched work if so owed */
-  d_step { if :: event.owes && !knows[COMPUTE] -> no_g2 = true :: else fi; turn = !turn }
+inline consume(me) {            /* put work on COMPUTE: after the watched work, if that is owed */
+  d_step { if :: event.owes[me] && !knows[COMPUTE] -> no_g2 = true :: else fi; turn = !turn }
 }
 
 inline fail_b3(e) {             /* b1 and b2 as always, then b3 raises */
@@ -81,7 +82,7 @@ inline fail_b3(e) {             /* b1 and b2 as always, then b3 raises */
 }
 
 inline fail_a3(e, me) {         /* a1 and a2 as always, then a3 raises: the flag stays up */
-  d_step { e.flag -> a1(e) };
+  d_step { e.flag -> a1(e, me) };
   d_step { a2(e, me) };
   d_step { let_go(e, me) }
 }
@@ -89,6 +90,7 @@ inline fail_a3(e, me) {         /* a1 and a2 as always, then a3 raises: the flag
 /* ---- Processes. ---- */
 
 proctype producer() {
+  bool mine;                    /* the watched work is this thread's */
   do
 #if MISUSE == DOUBLE_RECORD || MISUSE == TWO_PRODUCERS
   :: produce();
@@ -97,15 +99,15 @@ proctype producer() {
      produce();
 #endif
 #if MISUSE == RECORD_ELSEWHERE
-     record(event, knows[OTHER])
+     record(event, knows[OTHER], mine)
 #elif MISUSE == BARE_EVENT
-     d_step { b2(event) }; d_step { b3(event, knows[SIDE]); publish(event) }
+     d_step { b2(event) }; d_step { b3(event, knows[SIDE]); publish(event, mine) }
 #elif MISUSE == B3_RAISES
-     if :: record(event, knows[SIDE]) :: fail_b3(event) fi
+     if :: record(event, knows[SIDE], mine) :: fail_b3(event) fi
 #elif MISUSE == B3_RETRIED
-     do :: record(event, knows[SIDE]); break :: fail_b3(event) od
+     do :: record(event, knows[SIDE], mine); break :: fail_b3(event) od
 #else
-     record(event, knows[SIDE])
+     record(event, knows[SIDE], mine)
 #endif
 #if MISUSE == PRODUCER_DIES
   :: break
@@ -118,18 +120,18 @@ proctype consumer(byte me) {
 #if MISUSE == A3_RETRIED
   :: fail_a3(event, me)
 #elif MISUSE == BARE_EVENT
-  :: d_step { a1(event) };
+  :: d_step { a1(event, me) };
      d_step { a2(event, me) };
      d_step { a3(event, me, knows[COMPUTE]); let_go(event, me); event.box = false };
-     consume();
+     consume(me);
      answered = true
 #elif MISUSE == EARLY_ANSWER
-  :: d_step { event.flag -> a1(event) };
+  :: d_step { event.flag -> a1(event, me) };
      d_step { a2(event, me) };
      d_step { a3(event, me, knows[COMPUTE]) };
      answered = true;
      d_step { a4(event, me) };
-     consume()
+     consume(me)
 #else
 #if MISUSE == WAIT_ELSEWHERE
   :: wait(event, me, knows[OTHER]);
@@ -139,19 +141,20 @@ proctype consumer(byte me) {
 #if MISUSE == EXTRA_WAIT
      wait(event, me, knows[COMPUTE]);
 #endif
-     consume();
+     consume(me);
      answered = true
 #if MISUSE == A3_RAISES
   :: fail_a3(event, me); answered = true
 #elif MISUSE == CONSUMER_DIES
-  :: d_step { event.flag -> a1(event) }; answered = true; break
+  :: d_step { event.flag -> a1(event, me) }; answered = true; break
 #endif
 #endif
   od
 }
 
 proctype both() {
-  do :: produce(); record(event, knows[SIDE]); wait(event, 0, knows[COMPUTE]); consume() od
+  bool mine;
+  do :: produce(); record(event, knows[SIDE], mine); wait(event, 0, knows[COMPUTE]); consume(0) od
 }
 
 init {

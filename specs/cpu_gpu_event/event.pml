@@ -17,8 +17,9 @@
  * than a raise in b3 or a3; graph capture; a fork.
  *
  * Whoever includes this file uses
- *   record(e, knows)      knows: the bit of the stream that is recorded
- *   wait(e, me, knows)    me: 0, or the number of the waiter where there are several
+ *   record(e, knows, before)   knows: the bit of the stream that is recorded; before: the watched
+ *                              work is the caller's, and it has put it on that stream before
+ *   wait(e, me, knows)         me: 0, or the number of the waiter where there are several
  */
 
 #ifndef WAITERS
@@ -41,7 +42,7 @@ typedef Event {
   byte waiting;                 /* threads between a1 and a4 */
   bool box;                     /* the contract: a record that no wait has consumed */
   bool promise;                 /* the contract: the program put the watched work before it */
-  bool owes                     /* a wait has taken such a record: order is owed to its stream */
+  bool owes[WAITERS]            /* the last wait of each has taken such a record */
 }
 
 /* The guarantees; a bit is set in the step that breaks one. */
@@ -49,22 +50,21 @@ bool no_g1;                     /* a stream was told to wait for an event that n
 bool no_g3;                     /* a wait returned and there was no record for it */
 bool no_g4;                     /* a record was replaced or erased before a wait returned for it */
 bool refused;                   /* some record has raised: the one before was not consumed */
-bool launched;                  /* the watched work is on its stream */
 
 hidden byte number;             /* scratch */
 
 #ifdef CONTRACT
 /* ---- What a user may rely on: a box for one record.  Two steps instead of eight. ---- */
 
-inline record(e, knows) {
+inline record(e, knows, before) {
   if
   :: d_step { e.box -> refused = true }
-  :: d_step { !e.box -> e.box = true; e.promise = launched; e.object[0].covers = knows }
+  :: d_step { !e.box -> e.box = true; e.promise = before; e.object[0].covers = knows }
   fi
 }
 
 inline wait(e, me, knows) {
-  d_step { e.box -> e.box = false; e.owes = e.promise; knows = knows || e.object[0].covers }
+  d_step { e.box -> e.box = false; e.owes[me] = e.promise; knows = knows || e.object[0].covers }
 }
 
 #else
@@ -81,38 +81,38 @@ inline renew(e) {               /* the lowest number that no waiter holds; the o
   e.current = number; number = 0
 }
 
-inline publish(e) {             /* the contract's half of b4 */
+inline publish(e, before) {     /* the contract's half of b4 */
   if :: e.box -> no_g4 = true :: else fi;
-  e.box = true; e.promise = launched
+  e.box = true; e.promise = before
 }
 
-inline b1(e)        { e.recording++ }
-inline b2(e)        { if :: e.box -> no_g4 = true :: else fi;
+inline b1(e)          { e.recording++ }
+inline b2(e)          { if :: e.box -> no_g4 = true :: else fi;
 #ifdef ONE_OBJECT               /* an event for life: b2 does nothing but once */
                       if :: e.current == 0 -> e.current = 1 :: else fi
 #else
                       renew(e)
 #endif
                     }
-inline b3(e, knows) { e.object[e.current].recorded = true; e.object[e.current].covers = knows }
-inline b4(e)        { e.flag = true; publish(e); e.recording-- }
+inline b3(e, knows)   { e.object[e.current].recorded = true; e.object[e.current].covers = knows }
+inline b4(e, before)  { e.flag = true; publish(e, before); e.recording-- }
 
-inline record(e, knows) {
+inline record(e, knows, before) {
   if
   :: d_step { e.flag -> refused = true }            /* b1 raises, nothing is changed */
   :: d_step { !e.flag -> b1(e) };
      d_step { b2(e) };
 #ifdef SET_FIRST                /* broken: the flag goes up before the event is recorded */
-     d_step { b4(e); e.recording++ };
+     d_step { b4(e, before); e.recording++ };
      d_step { b3(e, knows); e.recording-- }
 #else
      d_step { b3(e, knows) };
-     d_step { b4(e) }
+     d_step { b4(e, before) }
 #endif
   fi
 }
 
-inline a1(e)            { e.waiting++; e.owes = e.promise }
+inline a1(e, me)        { e.waiting++; e.owes[me] = e.promise }
 inline a2(e, me)        { e.loaded[me] = e.current }
 inline a3(e, me, knows) { if :: e.object[e.loaded[me]].recorded ->
                                 knows = knows || e.object[e.loaded[me]].covers
@@ -130,7 +130,7 @@ inline let_go(e, me)    { number = e.loaded[me]; e.loaded[me] = 0; e.waiting--;
                           number = 0 }
 
 inline wait(e, me, knows) {
-  d_step { e.flag -> a1(e) };
+  d_step { e.flag -> a1(e, me) };
 #ifdef CLEAR_FIRST              /* broken: the flag comes down before the event is loaded */
   d_step { e.box = false; e.flag = false };
   d_step { a2(e, me) };

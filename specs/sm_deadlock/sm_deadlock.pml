@@ -68,28 +68,37 @@ Gpu gpu[RANKS];
 /* ---- What a GPU does by itself, at once, after every step that touched it. ---- */
 
 #ifdef PIECEMEAL                /* broken: the gang takes what is free, like any other kernel */
-#define seat_gang(r)            (gpu[r].gang.arrived && gpu[r].gang.started < g && FREE_SMS(r) > 0)
-#define SEATED                  1
+#define AT_ONCE                 1
 #else
-#define seat_gang(r)            (gpu[r].gang.arrived && gpu[r].gang.started < g && FREE_SMS(r) >= g)
-#define SEATED                  g
+#define AT_ONCE                 g
 #endif
+#define CAN_SEAT_GANG(r)        (gpu[r].gang.arrived && gpu[r].gang.started < g && \
+                                 FREE_SMS(r) >= AT_ONCE)
 
 /* A waiting gang bars the exchange behind it (G12); a waiting exchange bars no gang (G17b). */
 #define BARRED(r)               (gpu[r].gang.arrived && gpu[r].gang.started == 0 && \
                                  gpu[r].gang.arrived < gpu[r].exchange.arrived)
-#define seat_cluster(r)         (gpu[r].exchange.arrived && gpu[r].exchange.started < n && \
+#define CAN_SEAT_CLUSTER(r)     (gpu[r].exchange.arrived && gpu[r].exchange.started < n && \
                                  FREE_SMS(r) >= k && !BARRED(r))
+#define GANG_FIRST(r)           (gpu[r].gang.arrived < gpu[r].exchange.arrived)
 
-inline place(r) {
+#ifdef TELL                     /* for comparisons: every state of two GPUs, one line for each step */
+#define TELL_STATE printf("at %d %d %d %d %d %d %d %d\n", \
+  gpu[0].exchange.started, gpu[0].exchange.ended, gpu[0].gang.started, gpu[0].gang.ended, \
+  gpu[1].exchange.started, gpu[1].exchange.ended, gpu[1].gang.started, gpu[1].gang.ended)
+#else
+#define TELL_STATE skip
+#endif
+
+inline place(r) {               /* who arrived first is served first */
   do
-  :: seat_gang(r) && (gpu[r].gang.arrived < gpu[r].exchange.arrived || !seat_cluster(r)) ->
-     gpu[r].gang.started = gpu[r].gang.started + SEATED
-  :: seat_cluster(r) && !(seat_gang(r) && gpu[r].gang.arrived < gpu[r].exchange.arrived) ->
+  :: CAN_SEAT_GANG(r) && (GANG_FIRST(r) || !CAN_SEAT_CLUSTER(r)) ->
+     gpu[r].gang.started = gpu[r].gang.started + AT_ONCE
+  :: CAN_SEAT_CLUSTER(r) && !(CAN_SEAT_GANG(r) && GANG_FIRST(r)) ->
      gpu[r].exchange.started = gpu[r].exchange.started + k
   :: else -> break
   od;
-  skip                          /* a d_step may not end in a loop */
+  TELL_STATE                    /* or nothing; a d_step may not end in a loop */
 }
 
 inline launch(K, r) {

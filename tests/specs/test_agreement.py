@@ -11,7 +11,7 @@ import pytest
 
 from eplb_model.check import check
 from eplb_model.vector import load
-from tests.specs.spin import models
+from tests.specs.by_hand import models
 
 ROWS = {
     (each.row["file"], tuple(sorted(each.row["defines"].items())), each.row["property"]): each.row

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections import Counter
 
 import pytest
 
 from eplb_model.vector import VECTORS
-from tests.specs.spin import FOLDERS, SPECS, included, models, needs_spin, verify
+from tests.specs.by_hand import FOLDERS, SECONDS, SPECS, Model, included, models, needs_spin, verify
 
 MODELS = models()
 FILES = sorted({(each.folder, each.row["file"]) for each in MODELS})
@@ -82,12 +84,50 @@ def test_every_property_is_verified_and_every_misuse_and_switch_is_tried(folder)
 
     assert properties(text) == {row["property"] for row in rows} - {"safety"}
     own = (SPECS / folder / f"{folder}.pml").read_text(encoding="utf-8")
-    switches = set(re.findall(r"^#ifn?def (\w+)", own, re.MULTILINE)) - {"RANKS", "LAYERS"}
+    switches = set(re.findall(r"^#ifn?def (\w+)", own, re.MULTILINE)) - {"RANKS", "LAYERS", "TELL"}
     assert switches <= tried
     if folder == "cpu_gpu_event":
         assert misused == set(re.findall(r"^#define (\w+) +\d+ +/\* [^*]", own, re.MULTILINE)) | {
             "NONE"
         }
+
+
+def replaced() -> list[tuple[Model, Model]]:
+    """Each row with the contract in place of the event, after the same row with the code."""
+    by_name = {(each.folder, each.name): each for each in MODELS}
+    return [
+        (
+            by_name[each.folder, each.name.replace(",CONTRACT=1", "").replace("-CONTRACT=1", "")],
+            each,
+        )
+        for each in MODELS
+        if "CONTRACT" in each.row["defines"]
+    ]
+
+
+def test_the_contract_in_place_of_the_event_changes_no_verdict_and_saves_states():
+    """But for two producers, for whom the contract is not what the code does."""
+    differ = [
+        contract.name
+        for code, contract in replaced()
+        if code.row["expected"] != contract.row["expected"]
+    ]
+
+    assert differ == ["cpu_gpu_event.pml-MISUSE=TWO_PRODUCERS,CONTRACT=1-g2"]
+    assert {each.folder for _, each in replaced()} == {"cpu_gpu_event", "async_eplb"}
+    assert {contract.row["expected"] for _, contract in replaced()} == {"holds", "violated"}
+    assert all(contract.row["states"] < code.row["states"] for code, contract in replaced())
+
+
+def test_the_page_says_how_many_states_the_contract_saves():
+    text = (SPECS / "README.md").read_text(encoding="utf-8")
+    code, contract = next(
+        (code.row["states"], contract.row["states"])
+        for code, contract in replaced()
+        if contract.matches(property="safety", defines={"VERSION": 20, "CONTRACT": 1})
+    )
+
+    assert f"async EPLB of 0.20 has {contract:,} states in place of {code:,}" in text
 
 
 def test_vectors_that_the_rows_name_exist():
@@ -121,3 +161,24 @@ def test_spin_says_what_every_row_says(tmp_path, model):
     assert (found.verdict, found.states, found.depth) == tuple(
         model.row[key] for key in ("expected", "states", "depth")
     )
+
+
+@needs_spin
+def test_the_commands_of_the_page_find_the_silent_stall(tmp_path):
+    """As they are written, but for the installation."""
+    text = (SPECS / "README.md").read_text(encoding="utf-8")
+    block = text.partition("## Run them\n")[2].lstrip("\n").partition("\n\n")[0]
+    install, *commands = [line.removeprefix("    ") for line in block.splitlines()]
+    shutil.copytree(SPECS, tmp_path / "specs")
+    done = subprocess.run(
+        ["bash", "-e", "-c", "\n".join(commands)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+    )
+
+    assert install == "apt-get install spin gcc"
+    assert "errors: 1" in done.stdout
+    assert "<<<<<START OF CYCLE>>>>>" in done.stdout

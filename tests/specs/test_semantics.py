@@ -7,7 +7,9 @@ from dataclasses import fields
 
 import pytest
 
+from eplb_model.format.statements import BLOCKS
 from eplb_model.ops import OPERATIONS, STREAM_OPERATIONS
+from eplb_model.state import Device, State
 from eplb_model.world import Kernel, Meets, Stream
 from tests.test_specs import SPECS, chapter, read, rows, sections
 
@@ -47,3 +49,22 @@ def test_every_field_of_a_kernel_a_meeting_and_a_stream_is_explained(part):
     text = read(SPECS / "semantics.md")
 
     assert [each.name for each in fields(part) if not re.search(rf"`{each.name}`", text)] == []
+
+
+def test_every_part_of_the_state_has_a_row_and_every_row_a_part():
+    table = sections(chapter("The machine"))["state"].partition("\n- A *seat*")[0]
+    named = [name for row in rows(table) for name in re.findall(r"`(\w+)`", row[2])]
+    parts = [*State._fields, *Device._fields]
+
+    assert sorted(named) == sorted(set(parts) - {"world", "devices"})
+
+
+def test_every_block_has_a_row_with_its_keys():
+    text = sections(chapter("What follows from it"))["vectors"].partition("may stand blocks:")[2]
+    documented = {
+        row[0].strip("`"): {row[0].strip("`"), *re.findall(r"`(\w+)`", row[1])}
+        for row in rows(text)
+        if len(row) == 3
+    }
+
+    assert documented == {name: set(keys) for name, keys in BLOCKS.items()}

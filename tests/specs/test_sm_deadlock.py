@@ -7,9 +7,13 @@ from collections import defaultdict
 import pytest
 
 from eplb_model.check import check
+from eplb_model.distributor import kernel_of
+from eplb_model.explore.search import explore
 from eplb_model.machine import Machine
+from eplb_model.scenario import Scenario
+from eplb_model.state import State
 from eplb_model.vector import load
-from tests.specs.spin import Model, needs_spin, verify
+from tests.specs.by_hand import Model, needs_spin, verify
 
 VECTOR = load("coop_vs_nccl_opposite_order")
 SAFETY = {
@@ -35,8 +39,11 @@ def judged(folder, **defines) -> dict[Point, set[str]]:
     return ends
 
 
-def ours(point: Point, order: str, ranks: int = 2, launch: str = "cooperative") -> set[str]:
-    """How the runs end in the model, on a GPU with one group of SMs."""
+def one_group(sms: int) -> Machine:
+    return Machine("one_group", (sms,), "measured", "a GPU of one group")
+
+
+def described(point: Point, order: str, ranks: int, launch: str) -> Scenario:
     sms, gang, ctas, cluster = point
     settings = {
         "ranks": ranks,
@@ -46,8 +53,12 @@ def ours(point: Point, order: str, ranks: int = 2, launch: str = "cooperative") 
         "nccl_ctas": ctas,
         "nccl_cluster": cluster,
     }
-    machine = Machine("one_group", (sms,), "measured", "a GPU of one group")
-    report = check(VECTOR.scenario(settings).on(machine))
+    return VECTOR.scenario(settings).on(one_group(sms))
+
+
+def ours(point: Point, order: str, ranks: int = 2, launch: str = "cooperative") -> set[str]:
+    """How the runs end in the model, on a GPU with one group of SMs."""
+    report = check(described(point, order, ranks, launch))
     if report.verdict == "ok":
         return {"ok"}
     assert report.verdict == "deadlock"
@@ -84,11 +95,61 @@ def test_larger_grids_and_racing_threads_end_as_spin_says(tmp_path, order, sms, 
     assert {point: ours(point, order, ranks) for point in ends} == ends
 
 
+Gpus = tuple[int, ...]  # for each rank: started and ended, of the exchange and of the gang
+
+
+def of_gpus(state: State) -> Gpus:
+    """What the specification looks at of a state of ours."""
+    found: list[int] = []
+    for number, device in enumerate(state.devices):
+        running = {kernel_of(state, run).name: run for run in device.arrived}
+        for name in ("exchange", "moe"):
+            run, count = running.get(name), state.count_of(number, name)
+            over = state.world.kernels[name].ctas * count.completed.bit_count()
+            found += [len(run.seats), sum(run.ended)] if run else [over, over]
+    return tuple(found)
+
+
+def told(folder, point: Point, order: str, **more: int) -> set[Gpus]:
+    """Every state of the GPUs that Spin comes to."""
+    sms, gang, ctas, cluster = point
+    sizes = {"SMS": sms, "GANG": gang, "CTAS": ctas, "CLUSTER": cluster}
+    row = {**SAFETY, "defines": {"TELL": 1, "ORDER": order.upper(), **sizes, **more}, "pan": ["-E"]}
+    found = verify(Model("sm_deadlock", row), folder, more=["-DPRINTF"])
+    return {(0,) * 8} | {tuple(map(int, line.split())) for line in found.told}
+
+
+def reached(point: Point, order: str, launch: str = "cooperative") -> set[Gpus]:
+    """Every state of the GPUs that the plain search comes to."""
+    return {of_gpus(state) for state in explore(described(point, order, 2, launch).world).states}
+
+
+SLOW = pytest.mark.slow
+ELSEWHERE = [
+    pytest.param((4, 3, 2, 2), "free", marks=SLOW),
+    *(
+        pytest.param(point, order, marks=SLOW)
+        for point in ((4, 3, 2, 1), (4, 2, 4, 2), (4, 1, 3, 1))
+        for order in ("opposite", "same", "free")
+    ),
+]
+
+
+@needs_spin
+@pytest.mark.parametrize(
+    ("point", "order"), [((4, 3, 2, 2), "opposite"), ((4, 3, 2, 2), "same"), *ELSEWHERE]
+)
+def test_the_gpus_go_through_the_same_states_as_in_spin(tmp_path, point, order):
+    assert reached(point, order) == told(tmp_path, point, order)
+
+
 @needs_spin
 def test_the_broken_sibling_is_the_regular_launch_of_the_model(tmp_path):
     """Where the law says stuck, a kernel that starts CTA by CTA ends, here as there."""
-    row = {**SAFETY, "file": "sm_deadlock.pml", "defines": {"PIECEMEAL": 1}}
+    point = (4, 3, 2, 2)
+    states = told(tmp_path, point, "opposite", PIECEMEAL=1)
 
-    assert verify(Model("sm_deadlock", row), tmp_path).verdict == "holds"
-    assert law((4, 3, 2, 2))
-    assert ours((4, 3, 2, 2), "opposite", launch="regular") == {"ok"}
+    assert law(point)
+    assert ours(point, "opposite", launch="regular") == {"ok"}
+    assert states == reached(point, "opposite", launch="regular")
+    assert states != reached(point, "opposite")
