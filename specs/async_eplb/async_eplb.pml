@@ -115,7 +115,7 @@ inline commit() {               /* V5 */
 }
 
 inline take_back()  { pending[r] = 0 }                                          /* V8 */
-inline give_back()  { record(consumed[r], after[r].it[COMPUTE], false) }               /* V9 */
+inline give_back()  { record(consumed[r], after[r].it[COMPUTE], false) }        /* V9 */
 
 inline move() {
   copy_out();
