@@ -16,7 +16,9 @@
  * between two cycles (the next one begins in the same step, which is the tightest), contents of
  * rows, the sum of the loads, the drain, elastic scaling.
  *
- * Checked with Spin 6.5.2, all states, no reduction: models.json has every command and count.
+ * Checked with Spin 6.5.2, all states, no reduction, 2 ranks, 2 layers, any number of cycles: 0.20
+ * has 72,471 states, 0.33 has 69,267 states, and with the automaton of `cycles_end` 0.20 has
+ * 206,821 states.  models.json has every check.
  */
 
 /* ---- Constants. ---- */

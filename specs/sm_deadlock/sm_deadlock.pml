@@ -13,7 +13,8 @@
  * one group); room for two CTAs on one SM; priorities; more than one launch of each; everything
  * that the host does but launching.  ../semantics.md has all of it.
  *
- * Checked with Spin 6.5.2, all states, no reduction: models.json has every command and count.
+ * Checked with Spin 6.5.2, all states, no reduction: the law for every grid of up to 6 SMs on two
+ * ranks in 22,917 states, of up to 5 SMs on three in 75,350 states.  models.json has every check.
  */
 
 /* ---- Constants: any 1 <= GANG <= SMS, 1 <= CTAS <= SMS, 1 <= CLUSTER, 2 <= RANKS <= 4. ---- */

@@ -130,6 +130,15 @@ def test_the_page_says_how_many_states_the_contract_saves():
     assert f"async EPLB of 0.20 has {contract:,} states in place of {code:,}" in text
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_header_of_a_model_counts_what_the_list_counts(folder):
+    header = (SPECS / folder / f"{folder}.pml").read_text(encoding="utf-8").partition("*/")[0]
+    said = {int(number.replace(",", "")) for number in re.findall(r"([\d,]+) states", header)}
+
+    assert said
+    assert said <= {each.row["states"] for each in MODELS if each.folder == folder}
+
+
 def test_vectors_that_the_rows_name_exist():
     named = {
         name
