@@ -91,7 +91,9 @@ def test_layers_on_gpus_are_exchanged_expert_by_expert(gpu_ranks, backend, seed)
 def test_cycles_on_gpus_keep_maps_and_weights_together(gpu_ranks, version, backend):
     _can(backend, gpu_ranks)
     if (version, backend) == ("0.20", "nixl in place"):
-        return  # refused by name: version 0.20 stages what NIXL reads (test_worker.py)
+        with pytest.raises(AssertionError, match="without staging"):
+            gpu_ranks.run(on_cuda.cycles, version, 2, backend)
+        return
 
     seen = gpu_ranks.run(on_cuda.cycles, version, 2, backend)
 
