@@ -89,6 +89,7 @@ class Waiting:
     why: str
     on: Clauses
     doing: str = ""  # kernel and launching thread, for a stream
+    kind: Literal["thread", "stream", "engine"] = "thread"
 
     @property
     def freed_by(self) -> tuple[Actor, ...]:

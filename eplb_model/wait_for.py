@@ -15,6 +15,7 @@ import networkx as nx
 from eplb_model.outcome import Actor, Clauses, Waiting
 from eplb_model.state import State
 from eplb_model.step import options
+from eplb_model.words import actor_kind
 
 
 def waiting(state: State) -> tuple[Waiting, ...]:
@@ -27,7 +28,13 @@ def waiting(state: State) -> tuple[Waiting, ...]:
         else:
             found.setdefault(actor, []).append((wait.why, wait.on))
     return tuple(
-        Waiting(actor, _reasons(waits), _either([on for _, on in waits]), doing(state, actor))
+        Waiting(
+            actor,
+            _reasons(waits),
+            _either([on for _, on in waits]),
+            doing(state, actor),
+            actor_kind(state.world, actor),
+        )
         for actor, waits in found.items()
         if actor not in moving
     )

@@ -1,0 +1,228 @@
+"""An explanation of a report: the parties, the waits one by one, and where they contradict.
+
+Rule: every sentence about a wait is that of the guard; what is added here says what a party holds
+and why that does not come free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from eplb_model.distributor import kernel_of, resident
+from eplb_model.explain.critical import Critical, critical
+from eplb_model.explain.cures import Asked, cures
+from eplb_model.explain.film import MOST_RANKS, film, standing_at
+from eplb_model.explain.reduce import Reduced, reduced
+from eplb_model.happens_before import Race, races
+from eplb_model.happens_before.race import in_words
+from eplb_model.outcome import Actor, Finding, Report, Waiting
+from eplb_model.render.explained import Explanation, Let
+from eplb_model.render.story import Story
+from eplb_model.scenario import Scenario
+from eplb_model.state import State
+from eplb_model.trace import Trace, replay
+from eplb_model.wait_for import waiting
+from eplb_model.words import kernel_text
+
+MOST_PARTIES = 12  # in Let; the others are counted
+
+
+def explain(asked: Asked, report: Report, *, with_cures: bool = True) -> Explanation:
+    """Why a finding is one; its scenario is that of the switches under which it was found."""
+    finding = report.finding
+    assert finding is not None, "[model bug] nothing to explain"
+    world = asked.scenario.world
+    small = reduced(world, finding)
+    trace = replay(world, small.schedule)
+    decides = critical(world, small.schedule, finding)
+    let, then, however = _account(asked.scenario, finding, small, trace)
+    notes = [_untried()] if not small.whole else []
+    return Explanation(
+        report=report,
+        let=tuple(let),
+        then=tuple(then),
+        however=however,
+        others=_others(finding, small),
+        story=_story(asked.scenario, finding, small, trace, notes),
+        shortened=_shortened(small),
+        critical=_critical_text(decides, trace, finding),
+        cures=cures(asked, finding, small) if with_cures else None,
+    )
+
+
+def story_of(asked: Asked, report: Report) -> Story:
+    """The film of the steps that matter, for pictures."""
+    finding = report.finding
+    assert finding is not None, "[model bug] nothing to show"
+    world = asked.scenario.world
+    small = reduced(world, finding)
+    trace = replay(world, small.schedule)
+    decides = critical(world, small.schedule, finding)
+    notes = [f"The critical step: {_critical_text(decides, trace, finding)}"]
+    notes += [_untried()] if not small.whole else []
+    return _story(asked.scenario, finding, small, trace, notes)
+
+
+def _story(
+    scenario: Scenario, finding: Finding, small: Reduced, trace: Trace, notes: Sequence[str]
+) -> Story:
+    """The ranks of the circle come first, should there be too many for tracks."""
+    first = dict.fromkeys([*(actor.rank for actor in small.circle), *small.ranks])
+    return film(scenario, trace, list(first)[:MOST_RANKS], finding.verdict, small.circle, notes)
+
+
+def _account(
+    scenario: Scenario, finding: Finding, small: Reduced, trace: Trace
+) -> tuple[list[Let], list[str], str]:
+    match finding.verdict:
+        case "race":
+            found = races(trace)
+            if found:
+                return _race(found[-1])
+        case "deadlock" | "stall":
+            if small.circle:
+                return _circle(scenario, small)
+            return _left_out(scenario, finding, small)
+        case _:
+            pass
+    return [], [], f"{finding.message}."
+
+
+# --- who waits ---------------------------------------------------------------------------------
+
+
+def _circle(scenario: Scenario, small: Reduced) -> tuple[list[Let], list[str], str]:
+    """The members of the circle, and why each can't go before the next."""
+    waits = {each.actor: each for each in waiting(small.last)}
+    ring = small.circle[:-1]
+    let = [_party(small.last, waits[actor]) for actor in ring]
+    sentences = [
+        f"{actor} can't go on before {after}: it {_it(waits[actor])}."
+        for actor, after in zip(ring, small.circle[1:], strict=True)
+    ]
+    *then, last = sentences
+    however = (
+        f"{last} That is where this began: of {', '.join(map(str, ring))} "
+        "none can be the first to move."
+    )
+    return let, then, however
+
+
+def _left_out(
+    scenario: Scenario, finding: Finding, small: Reduced
+) -> tuple[list[Let], list[str], str]:
+    """Whoever waits for what never comes, and what goes on meanwhile."""
+    waits = finding.waiting[:MOST_PARTIES]
+    let = [_party(small.last, each) for each in waits]
+    then = [f"{each.actor} {_it(each)}." for each in waits]
+    then += [f"{each.actor} could be freed by {_freed(each)}." for each in waits]
+    if finding.loop:
+        moving = dict.fromkeys(str(action.actor) for action in finding.loop)
+        let.append(
+            Let("the loop", (f"{len(finding.loop)} steps of {', '.join(moving)}, for ever",))
+        )
+        however = f"{finding.message}: no step of the loop is theirs, and none frees them."
+        if not waits:
+            however = f"{finding.message}."
+    else:
+        however = "Nobody who could help has a step left, so this is the end of the run."
+    return let, then, however
+
+
+def _it(each: Waiting) -> str:
+    return each.why.rstrip(".")
+
+
+def _freed(each: Waiting) -> str:
+    return ", ".join(map(str, each.freed_by)) or "nobody"
+
+
+def _party(state: State, each: Waiting) -> Let:
+    """Where a party is, what it does, what it holds, and why it keeps it."""
+    actor = each.actor
+    lines = [
+        f"{each.kind} {actor.name} of rank {actor.rank}" + (f": {each.doing}" if each.doing else "")
+    ]
+    if not actor.is_stream:
+        lines[0] += f", in `{standing_at(state, actor)}`"
+    return Let(str(actor), (*lines, *_holds(state, actor)))
+
+
+def _holds(state: State, actor: Actor) -> Iterator[str]:
+    """The kernel of a stream: what it holds, and why it can't give that back."""
+    run = state.run_of(actor) if actor.is_stream else None
+    if run is None:
+        return
+    kernel, held = kernel_of(state, run), len(resident(state, run, actor.rank))
+    yield kernel_text(kernel)
+    sms = state.world.machine.sms
+    if held:
+        yield (
+            f"holds {held} SM slots (rank {actor.rank} has {sms} SMs); a running CTA keeps its SM "
+            "until it ends"
+        )
+    elif kernel.gang:
+        yield "holds nothing: a gang starts with all its CTAs or not at all"
+    else:
+        yield "holds nothing yet"
+
+
+def _others(finding: Finding, small: Reduced) -> str:
+    """Victims: they wait for the circle and are no part of it."""
+    ring = set(small.circle)
+    others = [each.actor for each in finding.waiting if each.actor not in ring] if ring else []
+    if not others:
+        return ""
+    near = [actor for actor in others if actor.rank in small.ranks]
+    far = len({actor.rank for actor in others} - set(small.ranks))
+    named = ", ".join(map(str, near[:MOST_PARTIES]))
+    more = f" and {len(near) - MOST_PARTIES} more" if len(near) > MOST_PARTIES else ""
+    ranks = f"{far} other rank{'' if far == 1 else 's'}" if far else ""
+    behind = " and ".join(part for part in (named + more, ranks) if part)
+    return f"Behind the circle wait {behind}: victims, no part of it."
+
+
+# --- races -------------------------------------------------------------------------------------
+
+
+def _race(race: Race) -> tuple[list[Let], list[str], str]:
+    first, second = race.first, race.second
+    let = [
+        Let(name, (f"{in_words(each)} on {each.actor}, submitted by {each.submitter}",))
+        for name, each in (("first", first), ("second", second))
+    ]
+    then = [f"Both use {race.buffer}, and at least one of them writes it."]
+    then += [f"{each}." for each in race.seen]
+    return let, then, f"{race.missing}."
+
+
+# --- the way -----------------------------------------------------------------------------------
+
+
+def _shortened(small: Reduced) -> str:
+    if not small.left_out:
+        return ""
+    return f"; {small.left_out} more of the run only add victims"
+
+
+def _untried() -> str:
+    return "not every step of it was tried for whether it matters: too many"
+
+
+def _critical_text(found: Critical, trace: Trace, finding: Finding) -> str:
+    within = f" (nothing good was seen within {found.bound} states)" if found.bound else ""
+    free = finding.verdict == "stall"
+    if found.always:
+        what = "who is left out never moves" if free else "no schedule ends well"
+        return f"none of these; even from the first state {what}{within}. The programs force it."
+    if found.never:
+        return "none: even from the last of these steps some schedule " + (
+            "frees who is left out; a fair one need not take it." if free else "ends well."
+        )
+    assert found.step is not None, "[model bug] no step decides"
+    taken = trace.steps()[found.step - 1]
+    what = "frees who is left out" if free else "ends well"
+    return (
+        f"step {found.step}, {taken.action}: {taken.does.partition(';')[0]}. Before it some "
+        f"schedule still {what}, after it none does{within}."
+    )
