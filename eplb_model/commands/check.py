@@ -9,14 +9,15 @@ from eplb_model.check import check
 from eplb_model.commands.printing import add_json, print_json, progress
 from eplb_model.commands.searching import add_searching, chosen_search
 from eplb_model.commands.vectors import add_vector, chosen, words_again
-from eplb_model.explain.cures import Asked
+from eplb_model.explain.asked import Asked, on_machine_of
 from eplb_model.explain.explanation import explain
-from eplb_model.explain.reports import on_machine_of
 from eplb_model.outcome import INTERRUPTED, Report
 from eplb_model.render.documents import report_document
 from eplb_model.render.explained import explanation_text
 from eplb_model.render.text import report_text
 from eplb_model.trace import schedule_text
+
+LONGEST_SCHEDULE = 400  # steps; a longer one is in the document
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -51,6 +52,8 @@ def run(options: Namespace) -> int:
 def _replay_command(options: Namespace, report: Report) -> str | None:
     if report.finding is None:
         return None
+    if len(report.finding.schedule) > LONGEST_SCHEDULE:
+        return f"{words_again('check', options)} --json  # its schedule is too long for a line"
     schedule = schedule_text(report.finding.schedule)
     return f"{words_again('replay', options)} --schedule {shlex.quote(schedule)}"
 

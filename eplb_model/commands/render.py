@@ -13,9 +13,9 @@ from eplb_model.check import check
 from eplb_model.commands.printing import progress
 from eplb_model.commands.searching import add_searching, chosen_search
 from eplb_model.commands.vectors import add_vector, chosen
-from eplb_model.explain.cures import Asked
+from eplb_model.explain.asked import Asked, on_machine_of
 from eplb_model.explain.explanation import explain, story_of
-from eplb_model.explain.reports import on_machine_of, read_report, report_in
+from eplb_model.explain.reports import read_report, report_in
 from eplb_model.outcome import Report, UsageError
 from eplb_model.render.chrome_trace import chrome_trace
 from eplb_model.render.circle import dot, mermaid

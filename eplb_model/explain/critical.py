@@ -6,21 +6,20 @@ Rules:
 - Each exploration grows from a few states to a bound.  If the bound cuts it before a good end is
   seen, the answer is that nothing good was seen within so many states, and it says so.
 - "Well" is a final state without work left, or a fair run that goes on for ever where programs do.
-  For a stall it is that whoever is left out moves.
+  For a stall whoever is left out has to move again and again in that run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from eplb_model.explore.search import Bounds, Exploration, explore
 from eplb_model.explore.settle import Settling
 from eplb_model.explore.stall import has_fair_loop
-from eplb_model.outcome import Action, Actor, Finding
+from eplb_model.outcome import Action, Finding
 from eplb_model.state import State
-from eplb_model.step import enabled, initial, step
+from eplb_model.step import initial, step
 from eplb_model.world import World
 
 GROWING = (100, 1_000, 10_000)  # states per exploration, in a world of up to eight actors
@@ -68,10 +67,8 @@ class _Question:
     def __init__(self, world: World, finding: Finding) -> None:
         self.gave_up: int | None = None
         self._world = world
-        self._good: Good = _ends_well
-        if finding.verdict == "stall":
-            left_out = frozenset(each.actor for each in finding.waiting)
-            self._good = lambda found: _moves(found.states, left_out)
+        left_out = [each.actor for each in finding.waiting if finding.verdict == "stall"]
+        self._good: Good = lambda found: _ends_well(found) or has_fair_loop(found, left_out)
         # Settling finds races, and not what else a run that goes past one may end in.
         self._reduction = None if finding.verdict == "race" else Settling(world)
 
@@ -88,15 +85,4 @@ class _Question:
 
 
 def _ends_well(found: Exploration) -> bool:
-    ended = any(not found.states[number].unfinished() for number in found.final)
-    return ended or has_fair_loop(found)
-
-
-def _moves(states: Iterable[State], actors: frozenset[Actor]) -> bool:
-    """Whether each of some actors can move in some state."""
-    left = set(actors)
-    for action in chain.from_iterable(map(enabled, states)):
-        left.discard(action.actor)
-        if not left:
-            return True
-    return not left
+    return any(not found.states[number].unfinished() for number in found.final)

@@ -12,11 +12,13 @@ Rules:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 
+from eplb_model.bugs import twins_of
 from eplb_model.check import Search, check
+from eplb_model.explain.asked import Asked
 from eplb_model.explain.edges import Call, copies_of, launches_of, with_edge
 from eplb_model.explain.reduce import Reduced
 from eplb_model.format.parameters import Parameter
@@ -26,13 +28,12 @@ from eplb_model.render.explained import Cure, Cures
 from eplb_model.scenario import Scenario
 from eplb_model.state import State
 from eplb_model.trace import phrase, replay
-from eplb_model.vector import Settings, VectorError, VectorFile, catalogue
+from eplb_model.vector import Settings, VectorError
 
 STATES_OF_A_CHECK = 6_000  # in a world of up to eight actors; fewer in larger ones
 STATES_OF_ALL = 40_000
 SAMPLED_RUNS, SAMPLED_STEPS = 12, 400  # what a few random runs show needs no search
 MOST_CURES = 6
-MANY_RANKS = 4  # with more, cures are checked on fewer ranks that go wrong in the same way
 
 # What a situation is: the size of the question, the faults that it asks for, and how the ends of
 # kernels are looked at.
@@ -46,25 +47,6 @@ QUESTION = frozenset(
         "steps", "sums_load", "tensors", "turns", "unchecked",
     }
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A scenario as it was asked for: vector, settings, switches; none of them if made in code."""
-
-    scenario: Scenario
-    vector: VectorFile | None = None
-    settings: Settings = field(default_factory=dict)
-    switches: Mapping[str, str] = field(default_factory=dict)
-
-    def under(self, changed: Settings) -> Scenario:
-        """The same with other settings; `VectorError` if they don't fit together."""
-        assert self.vector is not None, "[model bug] no vector to change"
-        return self.vector.scenario({**self.settings, **changed}, self.switches)
-
-    def value(self, name: str) -> object:
-        """A parameter as it is now."""
-        return self.scenario.parameters.get(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +88,9 @@ class _Bench:
 
 def cures(asked: Asked, finding: Finding, small: Reduced) -> Cures:
     """Changes that help, each with what was checked."""
-    asked, checked_on = _on_fewer_ranks(asked, finding, len(small.ranks))
     bench = _Bench(asked)
     found = tuple(islice(_once(_helpful(asked, finding, small, bench)), MOST_CURES))
-    return Cures(found, bench.no_help, bench.undecided, bench.not_tried, bench.each, checked_on)
+    return Cures(found, bench.no_help, bench.undecided, bench.not_tried, bench.each)
 
 
 def _helpful(asked: Asked, finding: Finding, small: Reduced, bench: _Bench) -> Iterator[Cure]:
@@ -143,29 +124,10 @@ def _cure(change: _Change, report: Report, beside: str = "") -> Cure:
     return Cure(change.kind, change.words, sets, report.states, serialised, beside)
 
 
-def _on_fewer_ranks(asked: Asked, finding: Finding, needed: int) -> tuple[Asked, str]:
-    """The same question with as few ranks as the circle has, if it goes wrong alike."""
-    ranks = asked.value("ranks")
-    if asked.vector is None or not isinstance(ranks, int) or ranks <= MANY_RANKS:
-        return asked, ""
-    for fewer in range(max(2, needed), MANY_RANKS + 1):
-        try:
-            scenario = asked.under({"ranks": fewer})
-        except VectorError:
-            continue
-        report = check(scenario, Search(max_states=STATES_OF_A_CHECK))
-        if report.verdict == finding.verdict:
-            settings = {**asked.settings, "ranks": fewer}
-            return replace(asked, scenario=scenario, settings=settings), f"ranks={fewer}"
-    return asked, ""
-
-
 def _twins(asked: Asked) -> Iterator[_Change]:
     """What the catalogue says: the settings of a twin, or the twin itself."""
     assert asked.vector is not None
-    for twin in catalogue():
-        if twin.document.get("fixes") != asked.vector.name:
-            continue
+    for twin in twins_of(asked.vector.name):
         same = twin.written.get("base") == asked.vector.name
         changed = {
             name: each.default

@@ -7,10 +7,12 @@ and why that does not come free.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from eplb_model.distributor import kernel_of, resident
+from eplb_model.explain.asked import Asked, on_fewer_ranks
 from eplb_model.explain.critical import Critical, critical
-from eplb_model.explain.cures import Asked, cures
+from eplb_model.explain.cures import cures
 from eplb_model.explain.film import MOST_RANKS, film, standing_at
 from eplb_model.explain.reduce import Reduced, reduced
 from eplb_model.happens_before import Race, races
@@ -18,7 +20,6 @@ from eplb_model.happens_before.race import in_words
 from eplb_model.outcome import Actor, Finding, Report, Waiting
 from eplb_model.render.explained import Explanation, Let
 from eplb_model.render.story import Story
-from eplb_model.scenario import Scenario
 from eplb_model.state import State
 from eplb_model.trace import Trace, replay
 from eplb_model.wait_for import waiting
@@ -27,53 +28,68 @@ from eplb_model.words import kernel_text
 MOST_PARTIES = 12  # in Let; the others are counted
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """The run that is explained: the one that was found, or one of fewer ranks."""
+
+    asked: Asked
+    finding: Finding
+    small: Reduced
+    trace: Trace
+    decides: Critical
+    smaller: str
+
+
 def explain(asked: Asked, report: Report, *, with_cures: bool = True) -> Explanation:
     """Why a finding is one; its scenario is that of the switches under which it was found."""
-    finding = report.finding
-    assert finding is not None, "[model bug] nothing to explain"
-    world = asked.scenario.world
-    small = reduced(world, finding)
-    trace = replay(world, small.schedule)
-    decides = critical(world, small.schedule, finding)
-    let, then, however = _account(asked.scenario, finding, small, trace)
-    notes = [_untried()] if not small.whole else []
+    case = _case(asked, report)
+    finding, small = case.finding, case.small
+    let, then, however = _account(finding, small, case.trace)
     return Explanation(
         report=report,
+        smaller=case.smaller,
         let=tuple(let),
         then=tuple(then),
         however=however,
         others=_others(finding, small),
-        story=_story(asked.scenario, finding, small, trace, notes),
+        story=_story(case, _untried(small)),
         shortened=_shortened(small),
-        critical=_critical_text(decides, trace, finding),
-        cures=cures(asked, finding, small) if with_cures else None,
+        critical=_critical_text(case),
+        cures=cures(case.asked, finding, small) if with_cures else None,
     )
 
 
 def story_of(asked: Asked, report: Report) -> Story:
     """The film of the steps that matter, for pictures."""
+    case = _case(asked, report)
+    smaller = [f"The same as with more ranks, with {case.smaller}."] if case.smaller else []
+    decides = f"The critical step: {_critical_text(case)}"
+    return _story(case, [*smaller, decides, *_untried(case.small)])
+
+
+def _case(asked: Asked, report: Report) -> _Case:
     finding = report.finding
-    assert finding is not None, "[model bug] nothing to show"
+    assert finding is not None, "[model bug] nothing to explain"
+    smaller = ""
+    fewer = on_fewer_ranks(asked, finding)
+    if fewer is not None and fewer[1].finding is not None:
+        asked, finding = fewer[0], fewer[1].finding
+        smaller = f"ranks={asked.value('ranks')}"
     world = asked.scenario.world
     small = reduced(world, finding)
     trace = replay(world, small.schedule)
-    decides = critical(world, small.schedule, finding)
-    notes = [f"The critical step: {_critical_text(decides, trace, finding)}"]
-    notes += [_untried()] if not small.whole else []
-    return _story(asked.scenario, finding, small, trace, notes)
+    return _Case(asked, finding, small, trace, critical(world, small.schedule, finding), smaller)
 
 
-def _story(
-    scenario: Scenario, finding: Finding, small: Reduced, trace: Trace, notes: Sequence[str]
-) -> Story:
+def _story(case: _Case, notes: Sequence[str]) -> Story:
     """The ranks of the circle come first, should there be too many for tracks."""
-    first = dict.fromkeys([*(actor.rank for actor in small.circle), *small.ranks])
-    return film(scenario, trace, list(first)[:MOST_RANKS], finding.verdict, small.circle, notes)
+    ring = case.small.circle
+    first = list(dict.fromkeys([*(actor.rank for actor in ring), *case.small.ranks]))
+    shown = first[:MOST_RANKS]
+    return film(case.asked.scenario, case.trace, shown, case.finding.verdict, ring, notes)
 
 
-def _account(
-    scenario: Scenario, finding: Finding, small: Reduced, trace: Trace
-) -> tuple[list[Let], list[str], str]:
+def _account(finding: Finding, small: Reduced, trace: Trace) -> tuple[list[Let], list[str], str]:
     match finding.verdict:
         case "race":
             found = races(trace)
@@ -81,8 +97,8 @@ def _account(
                 return _race(found[-1])
         case "deadlock" | "stall":
             if small.circle:
-                return _circle(scenario, small)
-            return _left_out(scenario, finding, small)
+                return _circle(small)
+            return _left_out(finding, small)
         case _:
             pass
     return [], [], f"{finding.message}."
@@ -91,7 +107,7 @@ def _account(
 # --- who waits ---------------------------------------------------------------------------------
 
 
-def _circle(scenario: Scenario, small: Reduced) -> tuple[list[Let], list[str], str]:
+def _circle(small: Reduced) -> tuple[list[Let], list[str], str]:
     """The members of the circle, and why each can't go before the next."""
     waits = {each.actor: each for each in waiting(small.last)}
     ring = small.circle[:-1]
@@ -108,9 +124,7 @@ def _circle(scenario: Scenario, small: Reduced) -> tuple[list[Let], list[str], s
     return let, then, however
 
 
-def _left_out(
-    scenario: Scenario, finding: Finding, small: Reduced
-) -> tuple[list[Let], list[str], str]:
+def _left_out(finding: Finding, small: Reduced) -> tuple[list[Let], list[str], str]:
     """Whoever waits for what never comes, and what goes on meanwhile."""
     waits = finding.waiting[:MOST_PARTIES]
     let = [_party(small.last, each) for each in waits]
@@ -205,24 +219,23 @@ def _shortened(small: Reduced) -> str:
     return f"; {small.left_out} more of the run only add victims"
 
 
-def _untried() -> str:
-    return "not every step of it was tried for whether it matters: too many"
+def _untried(small: Reduced) -> list[str]:
+    many = "not every step of it was tried for whether it matters: too many"
+    return [] if small.whole else [many]
 
 
-def _critical_text(found: Critical, trace: Trace, finding: Finding) -> str:
+def _critical_text(case: _Case) -> str:
+    found = case.decides
     within = f" (nothing good was seen within {found.bound} states)" if found.bound else ""
-    free = finding.verdict == "stall"
+    well = "leaves nobody out" if case.finding.verdict == "stall" else "ends well"
     if found.always:
-        what = "who is left out never moves" if free else "no schedule ends well"
-        return f"none of these; even from the first state {what}{within}. The programs force it."
+        lost = f"even from the first state no schedule {well}{within}"
+        return f"none of these; {lost}. The programs force it."
     if found.never:
-        return "none: even from the last of these steps some schedule " + (
-            "frees who is left out; a fair one need not take it." if free else "ends well."
-        )
+        return f"none of these; even after the last some schedule {well}."
     assert found.step is not None, "[model bug] no step decides"
-    taken = trace.steps()[found.step - 1]
-    what = "frees who is left out" if free else "ends well"
+    taken = case.trace.steps()[found.step - 1]
     return (
         f"step {found.step}, {taken.action}: {taken.does.partition(';')[0]}. Before it some "
-        f"schedule still {what}, after it none does{within}."
+        f"schedule still {well}, after it none does{within}."
     )

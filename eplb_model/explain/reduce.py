@@ -19,7 +19,7 @@ from eplb_model.step import initial, step, wait_of
 from eplb_model.wait_for import circle, stuck_set, waiting
 from eplb_model.world import World
 
-MOST_STEPS = 40_000  # of one actor each: a world with twice the actors affords half of it
+MOST_STEPS = 20_000  # of one actor each: a world with twice the actors affords half of it
 
 
 @dataclass(frozen=True, slots=True)

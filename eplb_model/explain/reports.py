@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from eplb_model.check import assumptions, finding_at
-from eplb_model.explain.cures import Asked
+from eplb_model.explain.asked import Asked
 from eplb_model.outcome import Claimed, Finding, Report, UsageError, Verdict
 from eplb_model.render.documents import SCHEMA
 from eplb_model.scenario import Scenario
@@ -73,15 +73,6 @@ def asked_by(document: Mapping[str, Any]) -> Asked:
     scenario = vector.scenario(settings, in_force)
     open_ = {name: "all" if name in varied else value for name, value in in_force.items()}
     return Asked(scenario, vector, settings, open_)
-
-
-def on_machine_of(asked: Asked, report: Report) -> Asked:
-    """The same question on the machine under whose switches the report has its finding."""
-    machine = asked.scenario.machine
-    for name, setting in report.switches.items():
-        if "=" not in name:
-            machine = machine.with_switch(name, setting)
-    return Asked(asked.scenario.on(machine), asked.vector, asked.settings, asked.switches)
 
 
 def _finding(document: Mapping[str, Any], scenario: Scenario) -> Finding | None:

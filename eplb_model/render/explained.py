@@ -17,6 +17,7 @@ from eplb_model.render.story import Story
 from eplb_model.render.table import columns_text
 from eplb_model.render.text import WIDTH, head_text, notes_text, steps_text
 
+MOST_LISTED = 120  # steps of a list; of more, those in the middle are left out
 WAITS = {
     "sometimes": ", on some runs one kernel waits for the SMs of another",
     "always": ", on every run one kernel waits for the SMs of another",
@@ -52,7 +53,6 @@ class Cures:
     undecided: int
     not_tried: int
     bound: int  # states per check
-    checked_on: str = ""  # settings of the checks that differ from the report's
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Explanation:
     """Why a report says what it says."""
 
     report: Report
+    smaller: str  # the setting of the run that is explained instead, if there are too many ranks
     let: tuple[Let, ...]
     then: tuple[str, ...]
     however: str
@@ -73,6 +74,9 @@ class Explanation:
 def explanation_text(told: Explanation, replay: str | None = None) -> str:
     """The whole explanation; `replay` is the command that shows the schedule again."""
     blocks = [head_text(told.report)]
+    if told.smaller:
+        smaller = f"The same goes wrong with {told.smaller}. What follows is that run."
+        blocks.append(_filled(smaller))
     if told.let:
         blocks.append("Let\n" + "\n".join(_let_lines(told.let)))
     if told.then:
@@ -99,8 +103,7 @@ def _way(told: Explanation) -> list[str]:
     lead = f"How to get there ({steps}{told.shortened}):"
     table = columns_text(told.story)
     if table is None:
-        assert told.report.finding is not None, "[model bug] steps without a finding"
-        table = steps_text([(each.action, each.does) for each in told.story.steps])
+        table = steps_text([(each.action, each.does) for each in told.story.steps], MOST_LISTED)
     blocks = [f"{textwrap.fill(lead, WIDTH, subsequent_indent='  ')}\n{table}"]
     notes = [f"  {note}" for note in told.story.notes]
     return blocks + (["\n".join(notes)] if notes else [])
@@ -126,8 +129,7 @@ def _filled(text: str, lead: str = "") -> str:
 
 
 def _cures_text(cures: Cures, verdict: str) -> str:
-    on = f", with {cures.checked_on}" if cures.checked_on else ""
-    lines = [f"What would help (each checked: every schedule{on}):"]
+    lines = ["What would help (each checked: every schedule):"]
     if not cures.found:
         lines = ["What would help: nothing that was tried."]
     for each in cures.found:

@@ -7,13 +7,15 @@ machine that prints it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from eplb_model.outcome import Actor, Claimed, Finding, Report, Waiting
 
 WIDTH = 100
-MOST_WAITING = 6  # of those who wait where there is no circle
+MOST_WAITING = 8  # of those who wait, in a circle or without one
+MOST_OF_CIRCLE = 24
+LONGEST_MESSAGE = 400
 
 SEARCHES: Mapping[str, str] = {
     "bfs": "breadth first",
@@ -72,9 +74,8 @@ def verdict_line(report: Report) -> str:
             return f"{name}: {verdict}, on {runs}"
 
 
-def steps_text(steps: Iterable[tuple[str, str]]) -> str:
-    """A schedule as a list: number, actor, what it did."""
-    steps = list(steps)
+def steps_text(steps: Sequence[tuple[str, str]], most: int) -> str:
+    """A schedule as a list: number, actor, what it did; of more than `most` both ends."""
     wide = max((len(actor) for actor, _ in steps), default=0)
     digits = len(str(len(steps)))
     rows = []
@@ -83,6 +84,8 @@ def steps_text(steps: Iterable[tuple[str, str]]) -> str:
         rows.append(
             textwrap.fill(does, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead))
         )
+    if len(rows) > most:
+        rows[most // 2 : -(most // 2)] = [f"  ... {len(rows) - most // 2 * 2} steps ..."]
     return "\n".join(rows)
 
 
@@ -119,14 +122,17 @@ def _finding_blocks(finding: Finding) -> list[str]:
     blocks = []
     if finding.verdict == "stall":
         moving = ", ".join(dict.fromkeys(str(action.actor) for action in finding.loop))
-        blocks.append(_wrapped(f"{finding.message}; {moving} go on for ever", ""))
+        moving = textwrap.shorten(moving, LONGEST_MESSAGE, placeholder=" ...")
+        message = textwrap.shorten(finding.message, LONGEST_MESSAGE, placeholder=" ...")
+        blocks.append(_wrapped(f"{message}; {moving} go on for ever", ""))
     elif finding.verdict != "deadlock":
         told = [finding.message, *finding.details[-1:]]  # of a race, the missing edge
         blocks.append("What goes wrong:\n" + "\n".join(map(_wrapped, told)))
     if finding.circle:
         members = {each.actor: each for each in finding.waiting}
-        ring = (members[actor] for actor in finding.circle[:-1] if actor in members)
-        lines = [circle_text(finding.circle), *_reasons(ring)]
+        ring = [members[actor] for actor in finding.circle[:-1] if actor in members]
+        lines = [_some_of(finding.circle), *_reasons(ring[:MOST_WAITING])]
+        lines += [f"and {len(ring) - MOST_WAITING} more"] if len(ring) > MOST_WAITING else []
         blocks.append("The circle:\n" + "\n".join(_wrapped(line) for line in lines))
     elif finding.waiting:
         title = "Nobody can move:" if finding.verdict == "deadlock" else "Who waits for ever:"
@@ -135,6 +141,12 @@ def _finding_blocks(finding: Finding) -> list[str]:
         more = [f"and {left} more"] if left else []
         blocks.append("\n".join([title, *map(_wrapped, [*_reasons(few), *more])]))
     return blocks
+
+
+def _some_of(circle: Sequence[Actor]) -> str:
+    if len(circle) <= MOST_OF_CIRCLE:
+        return circle_text(circle)
+    return f"{circle_text(circle[:MOST_OF_CIRCLE])} -> ... -> {circle[-1]}"
 
 
 def _reasons(waits: Iterable[Waiting]) -> Iterator[str]:
