@@ -40,10 +40,10 @@ def main() -> int:
         for name, text in _pages().items():
             (Path(folder) / f"{name}.html").write_text(text, encoding="utf-8")
         for name, source, width, height, dark in (
-            ("hang_light", "hang", 1180, 1060, False),
-            ("hang_dark", "hang", 1180, 1060, True),
-            ("hang_phone", "hang", 390, 1100, False),
-            ("walk", "walk", 1180, 820, False),
+            ("hang_light", "hang", 1060, 980, False),
+            ("hang_dark", "hang", 1060, 690, True),
+            ("hang_phone", "hang", 390, 860, False),
+            ("walk", "walk", 1060, 640, False),
         ):
             with chromium(width, height, dark=dark) as browser:
                 browser.get((Path(folder) / f"{source}.html").as_uri())

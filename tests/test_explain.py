@@ -406,3 +406,41 @@ def test_two_gangs_are_explained_without_a_vector():
     assert report.verdict == "deadlock"
     assert schedule_text(report.finding.schedule) if report.finding else False
     assert "spins until the host sets never" in told
+
+
+def test_known_gap_a_stall_keeps_all_its_steps():
+    """Steps of the loop's entry that have nothing to do with who is left out are not taken out."""
+    described = _asked("clear_erases_rearm").scenario
+    finding = _finding(described)
+
+    assert reduced(described.world, finding).left_out == 0
+
+
+def test_known_gap_channels_keep_ranks_outside_the_circle():
+    """Without the parameter `ranks`, the other channels of 0.side need their peers to be stuck."""
+    asked = _asked(FLAGSHIP, ranks=6)
+    world = asked.scenario.world
+    words = ["0.eplb 0.main 0.main", *(f"{r}.main {r}.eplb {r}.eplb" for r in range(1, 6))]
+    schedule = parse_schedule(world, " ".join(words))
+    finding = finding_at(replay(world, schedule).last, schedule)
+    assert finding is not None
+    small = reduced(world, finding)
+
+    assert {actor.rank for actor in small.circle} == {0, 1}
+    assert len(small.ranks) > 2
+
+
+def test_a_claim_that_is_given_up_has_no_critical_step():
+    told = _told("cycle_never_ends")
+
+    assert "stays false" in told
+    assert "The critical step" not in told
+
+
+def test_a_bounded_search_for_the_critical_step_does_not_blame_the_programs(monkeypatch):
+    monkeypatch.setattr("eplb_model.explain.critical.GROWING", (1,))
+    asked = _asked("p2p_vs_collective_two_threads")
+    told = explain(asked, check(asked.scenario), with_cures=False).critical
+
+    assert "within 20 states" in told
+    assert "force" not in told

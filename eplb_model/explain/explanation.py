@@ -36,7 +36,7 @@ class _Case:
     finding: Finding
     small: Reduced
     trace: Trace
-    decides: Critical
+    decides: Critical | None
     smaller: str
 
 
@@ -63,8 +63,8 @@ def story_of(asked: Asked, report: Report) -> Story:
     """The film of the steps that matter, for pictures."""
     case = _case(asked, report)
     smaller = [f"The same as with more ranks, with {case.smaller}."] if case.smaller else []
-    decides = f"The critical step: {_critical_text(case)}"
-    return _story(case, [*smaller, decides, *_untried(case.small)])
+    decides = [f"The critical step: {_critical_text(case)}"] if case.decides else []
+    return _story(case, [*smaller, *decides, *_untried(case.small)])
 
 
 def _case(asked: Asked, report: Report) -> _Case:
@@ -78,7 +78,14 @@ def _case(asked: Asked, report: Report) -> _Case:
     world = asked.scenario.world
     small = reduced(world, finding)
     trace = replay(world, small.schedule)
-    return _Case(asked, finding, small, trace, critical(world, small.schedule, finding), smaller)
+    decides = critical(world, small.schedule, finding) if _has_critical_step(finding) else None
+    return _Case(asked, finding, small, trace, decides, smaller)
+
+
+def _has_critical_step(finding: Finding) -> bool:
+    """Not if nothing happens, nor where a claim is given up: there nobody is left out."""
+    given_up = finding.verdict == "stall" and not finding.waiting
+    return bool(finding.schedule) and not given_up
 
 
 def _story(case: _Case, notes: Sequence[str]) -> Story:
@@ -226,16 +233,21 @@ def _untried(small: Reduced) -> list[str]:
 
 def _critical_text(case: _Case) -> str:
     found = case.decides
-    within = f" (nothing good was seen within {found.bound} states)" if found.bound else ""
+    if found is None:
+        return ""
     well = "leaves nobody out" if case.finding.verdict == "stall" else "ends well"
+    if found.always and found.bound:
+        return f"not found; within {found.bound} states no schedule was seen that {well}."
     if found.always:
-        lost = f"even from the first state no schedule {well}{within}"
-        return f"none of these; {lost}. The programs force it."
+        return (
+            f"none of these; even from the first state no schedule {well}. The programs force it."
+        )
     if found.never:
         return f"none of these; even after the last some schedule {well}."
     assert found.step is not None, "[model bug] no step decides"
     taken = case.trace.steps()[found.step - 1]
+    after = f"none was seen within {found.bound} states" if found.bound else "none does"
     return (
         f"step {found.step}, {taken.action}: {taken.does.partition(';')[0]}. Before it some "
-        f"schedule still {well}, after it none does{within}."
+        f"schedule still {well}, after it {after}."
     )

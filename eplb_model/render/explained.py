@@ -86,7 +86,8 @@ def explanation_text(told: Explanation, replay: str | None = None) -> str:
     if told.others:
         blocks.append(_filled(told.others))
     blocks += _way(told)
-    blocks.append(_filled(told.critical, "The critical step: "))
+    if told.critical:
+        blocks.append(_filled(told.critical, "The critical step: "))
     if told.cures is not None:
         blocks.append(_cures_text(told.cures, told.report.verdict))
     finding = told.report.finding
