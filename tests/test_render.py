@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import shlex
 import threading
 from collections import Counter
 from functools import cache
@@ -27,6 +28,7 @@ from eplb_model.render.chrome_trace import STEP, chrome_trace
 from eplb_model.render.circle import dot, mermaid, wait_graph
 from eplb_model.render.page import graph_page, page
 from eplb_model.render.story import Story, stretches
+from eplb_model.render.table import columns_text
 from eplb_model.schema import schema
 from eplb_model.trace import parse_schedule, replay
 from eplb_model.vector import load
@@ -150,6 +152,14 @@ def test_what_is_stuck_at_the_end_has_no_end():
     )
 
 
+def test_a_table_leaves_no_column_out():
+    told = columns_text(_story("blocked_streams")) or ""
+    named = {word for line in told.splitlines() for word in line.split() if word.startswith("0.")}
+
+    assert {f"0.s{n}" for n in range(9)} <= named
+    assert max(map(len, told.splitlines())) <= 100
+
+
 # --- the circle --------------------------------------------------------------------------------
 
 
@@ -220,14 +230,32 @@ def test_stuck_work_begins_and_never_ends_and_the_rest_is_complete():
     assert all(e["dur"] > 0 for e in events if e["ph"] == "X")
 
 
-def test_every_flow_starts_and_finishes_inside_an_event_of_its_track():
-    events = _events(_story("clear_erases_rearm")) + _events(_hang())
-    starts = [e["id"] for e in events if e["ph"] == "s"]
+@pytest.mark.parametrize("name", [FLAGSHIP, "clear_erases_rearm", "async_eplb_clear_at_end"])
+def test_every_flow_starts_and_finishes_inside_an_event_of_its_track(name):
+    """A viewer drops an arrow whose end is on no event."""
+    events = _events(_story(name))
+    spans = [e for e in events if e["ph"] in ("X", "B")]
+    ends = [e for e in events if e["ph"] in ("s", "f")]
 
-    assert starts
-    assert Counter(starts) == Counter(e["id"] for e in events if e["ph"] == "f")
-    kinds = {e["cat"] for e in events if e["ph"] == "s"}
-    assert kinds == {"submits", "happens before", "waits for"}
+    def is_inside(flow, span):
+        later = span["ts"] + span.get("dur", 10**9)
+        same = (flow["pid"], flow["tid"]) == (span["pid"], span["tid"])
+        return same and span["ts"] <= flow["ts"] < later
+
+    assert ends
+    assert Counter(e["id"] for e in ends if e["ph"] == "s") == Counter(
+        e["id"] for e in ends if e["ph"] == "f"
+    )
+    lost = [e for e in ends if not any(is_inside(e, span) for span in spans)]
+    assert lost == []
+
+
+def test_flows_are_of_three_kinds():
+    kinds = {e["cat"] for e in _events(_story("clear_erases_rearm")) if e["ph"] == "s"}
+
+    assert kinds | {e["cat"] for e in _events(_hang()) if e["ph"] == "s"} == {
+        "submits", "happens before", "waits for",
+    }  # fmt: skip
 
 
 def test_a_flow_of_a_wait_for_ever_ends_within_what_is_stuck():
@@ -426,13 +454,21 @@ def test_every_picture_of_a_report_is_that_of_its_vector(form, tmp_path, capsys)
     assert out.read_text() == expected
 
 
-def test_what_render_prints_to_replay_replays(tmp_path, capsys):
-    path = _report(tmp_path, capsys, FLAGSHIP, *SETS)
-    main(["render", str(path)])
-    told = capsys.readouterr().out
-    line = told.partition("Replay:\n")[2].splitlines()[0].strip()
+MAY = [FLAGSHIP, "--machine", "h20", "--set", "coop_ctas=70", "--set", "nccl_ctas=12"]
 
-    assert line.startswith(f"eplb-model replay {FLAGSHIP} --set machine=tiny")
+
+@pytest.mark.parametrize("words", [[FLAGSHIP, *SETS], MAY], ids=["deadlock", "may"])
+def test_what_is_printed_to_replay_replays(words, tmp_path, capsys):
+    """For `may`, under the setting that goes wrong."""
+    main(["check", *words])
+    printed = [capsys.readouterr().out]
+    main(["render", str(_report(tmp_path, capsys, *words))])
+    printed.append(capsys.readouterr().out)
+
+    for told in printed:
+        line = told.partition("Replay:\n")[2].splitlines()[0]
+        assert main(shlex.split(line)[1:]) == 0
+        assert "deadlock: nobody can move" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from eplb_model.check import check
 from eplb_model.commands.printing import add_json, print_json, progress
 from eplb_model.commands.searching import add_searching, chosen_search
 from eplb_model.commands.vectors import add_vector, chosen, words_again
-from eplb_model.explain.asked import Asked, on_machine_of
+from eplb_model.explain.asked import Asked, on_machine_of, varied
 from eplb_model.explain.explanation import explain
 from eplb_model.outcome import INTERRUPTED, Report
 from eplb_model.render.documents import report_document
@@ -54,8 +54,9 @@ def _replay_command(options: Namespace, report: Report) -> str | None:
         return None
     if len(report.finding.schedule) > LONGEST_SCHEDULE:
         return f"{words_again('check', options)} --json  # its schedule is too long for a line"
-    schedule = schedule_text(report.finding.schedule)
-    return f"{words_again('replay', options)} --schedule {shlex.quote(schedule)}"
+    schedule = shlex.quote(schedule_text(report.finding.schedule))
+    under = "".join(f" --switch {n}={report.switches[n]}" for n in sorted(varied(report.switches)))
+    return f"{words_again('replay', options)}{under} --schedule {schedule}"
 
 
 def _more(options: Namespace, report: Report) -> str | None:

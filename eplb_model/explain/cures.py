@@ -28,7 +28,7 @@ from eplb_model.render.explained import Cure, Cures
 from eplb_model.scenario import Scenario
 from eplb_model.state import State
 from eplb_model.trace import phrase, replay
-from eplb_model.vector import Settings, VectorError
+from eplb_model.vector import Settings, VectorError, VectorFile
 
 STATES_OF_A_CHECK = 6_000  # in a world of up to eight actors; fewer in larger ones
 STATES_OF_ALL = 40_000
@@ -98,7 +98,9 @@ def _helpful(asked: Asked, finding: Finding, small: Reduced, bench: _Bench) -> I
         yield from _tried(_twins(asked), bench)
         yield from _fewer_ctas(asked, bench)
         yield from _tried(_choices(asked), bench)
-    yield from _tried(_edges(asked.scenario, finding, small), bench)
+    # As it was asked for: on the machine whose switches stand for every setting, not for one.
+    base = asked.scenario if asked.vector is None else asked.under({})
+    yield from _tried(_edges(base, finding, small), bench)
 
 
 def _once(found: Iterator[Cure]) -> Iterator[Cure]:
@@ -137,7 +139,24 @@ def _twins(asked: Asked) -> Iterator[_Change]:
         if changed and set(twin.written) <= TWIN_BY_SETTINGS:
             yield from _set(asked, f"the fixed twin {twin.name}", changed)
         else:
-            yield _Change("the fixed twin", twin.name, twin.scenario())
+            yield from _twin_itself(asked, twin)
+
+
+def _twin_itself(asked: Asked, twin: VectorFile) -> Iterator[_Change]:
+    """A twin with programs of its own, under whatever was set that it has too."""
+    assert asked.vector is not None
+    ours = asked.vector.parameters
+    given = {
+        name: value
+        for name, value in asked.settings.items()
+        if name in twin.parameters and value != ours[name].default
+    }
+    try:
+        scenario = twin.scenario(given, asked.switches)
+    except VectorError:
+        return
+    under = ", ".join(f"{name}={_written(value)}" for name, value in given.items())
+    yield _Change("the fixed twin", f"{twin.name}{f' with {under}' if under else ''}", scenario)
 
 
 # A twin that says no more than this differs from its base in its parameters alone.

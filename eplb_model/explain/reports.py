@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from eplb_model.check import assumptions, finding_at
-from eplb_model.explain.asked import Asked
+from eplb_model.explain.asked import Asked, varied
 from eplb_model.outcome import Claimed, Finding, Report, UsageError, Verdict
 from eplb_model.render.documents import SCHEMA
 from eplb_model.scenario import Scenario
@@ -63,15 +63,10 @@ def asked_by(document: Mapping[str, Any]) -> Asked:
     """The vector under the parameters of a report, on the machine under which it was found."""
     vector = load(document.get("vector", document["scenario"]))
     in_force = {name: value for name, value in document["switches"].items() if "=" not in name}
-    varied = {
-        part.partition("=")[0]
-        for label in document["switches"]
-        if "=" in label
-        for part in label.split(",")
-    }
     settings = dict(document["parameters"])
     scenario = vector.scenario(settings, in_force)
-    open_ = {name: "all" if name in varied else value for name, value in in_force.items()}
+    several = varied(document["switches"])
+    open_ = {name: "all" if name in several else value for name, value in in_force.items()}
     return Asked(scenario, vector, settings, open_)
 
 

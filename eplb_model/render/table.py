@@ -34,17 +34,18 @@ def _digits(story: Story) -> int:
 
 
 def _bands(story: Story, shown: Sequence[int]) -> Iterator[list[int]]:
-    """As many whole ranks side by side as fit; a rank that does not fit alone is no table."""
+    """As many whole ranks side by side as fit; a rank that does not fit alone takes several."""
     most = (WIDTH - 2 - _digits(story)) // (NARROWEST + 2)
     band: list[int] = []
     for _, group in groupby(shown, key=lambda n: story.tracks[n].rank):
         members = list(group)
-        if len(members) > most:
-            members = members[:most]
         if band and len(band) + len(members) > most:
             yield band
             band = []
         band += members
+        while len(band) > most:
+            yield band[:most]
+            band = band[most:]
     if band:
         yield band
 
