@@ -160,6 +160,29 @@ def test_a_table_leaves_no_column_out():
     assert max(map(len, told.splitlines())) <= 100
 
 
+def test_the_film_of_a_stall_goes_through_its_loop_once_and_shows_who_is_left_out():
+    story = _story("clear_erases_rearm")
+    assert story.loop is not None
+    within = story.steps[story.loop :]
+    cells = [dict(zip((t.name for t in story.tracks), f.cells, strict=True)) for f in story.frames]
+
+    assert within
+    assert {step.track for step in within} == {"0.main"}
+    assert all(each["0.eplb"].status == "stuck" for each in cells[story.loop :])
+    assert cells[-1]["0.main"].text == cells[story.loop]["0.main"].text
+    assert f"Steps {story.loop + 1} to {len(story.steps)} repeat for ever." in story.notes
+
+
+def test_memory_is_told_in_words():
+    story = _story("locks_in_opposite_order")
+
+    assert [dict(f.memory[0]) for f in story.frames] == [
+        {},
+        {"model": "held by 0.main"},
+        {"model": "held by 0.main", "buffer": "held by 0.eplb"},
+    ]
+
+
 # --- the circle --------------------------------------------------------------------------------
 
 

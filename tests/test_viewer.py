@@ -175,6 +175,26 @@ def test_the_page_is_never_wider_than_the_screen(width, hang):
     assert 0 <= left < width
 
 
+def test_labels_stay_in_view_in_a_long_run_and_its_loop_is_framed(browser, tmp_path):
+    vector = load("async_eplb_clear_at_end")
+    asked = Asked(vector.scenario(), vector)
+    path = tmp_path / "stall.html"
+    path.write_text(page(story_of(asked, check(asked.scenario))), encoding="utf-8")
+    browser.get(path.as_uri())
+    _click(browser, "last")
+    pane = browser.find_element("id", "timeline").rect
+    labels = [each.rect for each in browser.find_elements("css selector", ".label .mono")]
+    scrolled = browser.execute_script("return document.getElementById('timeline').scrollLeft")
+    here = browser.find_element("css selector", ".here").rect
+
+    assert scrolled > 1000
+    assert all(pane["x"] <= each["x"] < pane["x"] + 200 for each in labels)
+    assert here["x"] + here["width"] <= pane["x"] + pane["width"] + 1
+    assert len(browser.find_elements("css selector", ".loop")) == 1
+    assert _circle(browser) == [("0.worker", "0.main")]
+    assert "Left out for ever" in _text(browser, "circle-title")
+
+
 def test_a_text_that_tries_to_be_markup_is_shown_as_text(browser, tmp_path):
     path = tmp_path / "nasty.html"
     path.write_text(page(_nasty_story()), encoding="utf-8")

@@ -13,7 +13,7 @@ from eplb_model.distributor import kernel_of, resident
 from eplb_model.explain.asked import Asked, on_fewer_ranks
 from eplb_model.explain.critical import Critical, critical
 from eplb_model.explain.cures import cures
-from eplb_model.explain.film import MOST_RANKS, film, standing_at
+from eplb_model.explain.film import MOST_RANKS, Loop, film, standing_at
 from eplb_model.explain.reduce import Reduced, reduced
 from eplb_model.happens_before import Race, races
 from eplb_model.happens_before.race import in_words
@@ -60,11 +60,15 @@ def explain(asked: Asked, report: Report, *, with_cures: bool = True) -> Explana
 
 
 def story_of(asked: Asked, report: Report) -> Story:
-    """The film of the steps that matter, for pictures."""
+    """The film of the steps that matter, for pictures; of a stall with its loop once."""
     case = _case(asked, report)
     smaller = [f"The same as with more ranks, with {case.smaller}."] if case.smaller else []
     decides = [f"The critical step: {_critical_text(case)}"] if case.decides else []
-    return _story(case, [*smaller, *decides, *_untried(case.small)])
+    repeats, loop = [], case.finding.loop
+    if loop:
+        entry = len(case.small.schedule)
+        repeats = [f"Steps {entry + 1} to {entry + len(loop)} repeat for ever."]
+    return _story(case, [*smaller, *decides, *repeats, *_untried(case.small)], with_loop=True)
 
 
 def _case(asked: Asked, report: Report) -> _Case:
@@ -88,12 +92,16 @@ def _has_critical_step(finding: Finding) -> bool:
     return bool(finding.schedule) and not given_up
 
 
-def _story(case: _Case, notes: Sequence[str]) -> Story:
+def _story(case: _Case, notes: Sequence[str], *, with_loop: bool = False) -> Story:
     """The ranks of the circle come first, should there be too many for tracks."""
-    ring = case.small.circle
-    first = list(dict.fromkeys([*(actor.rank for actor in ring), *case.small.ranks]))
+    finding, small, trace = case.finding, case.small, case.trace
+    first = list(dict.fromkeys([*(actor.rank for actor in small.circle), *small.ranks]))
+    loop = None
+    if with_loop and finding.loop:
+        trace = replay(trace.last.world, (*small.schedule, *finding.loop))
+        loop = Loop(len(small.schedule), frozenset(each.actor for each in finding.waiting))
     shown = first[:MOST_RANKS]
-    return film(case.asked.scenario, case.trace, shown, case.finding.verdict, ring, notes)
+    return film(case.asked.scenario, trace, shown, finding.verdict, small.circle, notes, loop)
 
 
 def _account(finding: Finding, small: Reduced, trace: Trace) -> tuple[list[Let], list[str], str]:

@@ -5,25 +5,32 @@ Rule: who waits, why, and on whom comes from `wait_for`, as everywhere.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from eplb_model.distributor import kernel_of, resident
 from eplb_model.explain.order import arrows
+from eplb_model.explain.values import changed_memory
 from eplb_model.outcome import Actor
 from eplb_model.properties import somebody_can_move, violation
 from eplb_model.render.story import Arrow, Cell, Frame, Holding, Status, Story, Taken, Track
 from eplb_model.scenario import Scenario
 from eplb_model.state import Item, State
-from eplb_model.step import enabled, initial
+from eplb_model.step import enabled
 from eplb_model.trace import Trace, narrate, phrase
 from eplb_model.wait_for import circle, stuck_set, waiting
 from eplb_model.words import actor_kind, kernel_text
 from eplb_model.world import World
 
 MOST_RANKS = 8  # with tracks of their own
-MOST_SHOWN = 24  # variables of a rank in a frame
-LONGEST_VALUE = 40
+
+
+class Loop(NamedTuple):
+    """For a stall: after which step its loop begins, and who has no part in it for ever."""
+
+    entry: int
+    left_out: frozenset[Actor]
 
 
 def film(
@@ -33,6 +40,7 @@ def film(
     verdict: str = "",
     ring: Iterable[Actor] = (),
     notes: Sequence[str] = (),
+    loop: Loop | None = None,
 ) -> Story:
     """The story of a run, for some of its ranks (at most `MOST_RANKS`)."""
     world, ranks = trace.last.world, tuple(sorted(ranks)[:MOST_RANKS])
@@ -54,11 +62,24 @@ def film(
             Taken(str(action), str(action.actor), narrate(before, action, after))
             for action, before, after in pairs
         ),
-        frames=tuple(frame(state, ranks) for state in trace.states),
+        frames=tuple(_frames(trace, ranks, loop)),
         arrows=(*_submits(trace, tracks), *arrows(trace), *_never(trace, tracks)),
         circle=tuple(map(str, ring)),
         notes=tuple(notes),
+        loop=None if loop is None else loop.entry,
     )
+
+
+def _frames(trace: Trace, ranks: Sequence[int], loop: Loop | None) -> Iterator[Frame]:
+    """All frames; within the loop whoever is left out waits for good."""
+    actors = actors_of(trace.last.world, ranks)
+    for number, state in enumerate(trace.states):
+        each = frame(state, ranks)
+        if loop is not None and number >= loop.entry:
+            pairs = zip(actors, each.cells, strict=True)
+            cells = (replace(c, status="stuck") if a in loop.left_out else c for a, c in pairs)
+            each = replace(each, cells=tuple(cells))
+        yield each
 
 
 def frame(state: State, ranks: Sequence[int]) -> Frame:
@@ -93,7 +114,7 @@ def frame(state: State, ranks: Sequence[int]) -> Frame:
         tuple(cells),
         tuple(_holdings(state, rank) for rank in ranks),
         tuple(_busy(state, rank) for rank in ranks),
-        tuple(_memory(state, rank) for rank in ranks),
+        tuple(changed_memory(state, rank) for rank in ranks),
         tuple(map(str, enabled(state))) if not verdict else (),
         verdict,
         message,
@@ -148,23 +169,6 @@ def _busy(state: State, rank: int) -> int:
     if state.world.roomy[rank]:
         return min(sum(map(len, held)), state.world.machine.sms)
     return len({seat for seats in held for seat in seats})
-
-
-def _memory(state: State, rank: int) -> tuple[tuple[str, str], ...]:
-    """What has changed of the variables that programs can name."""
-    start = initial(state.world)
-    changed = [
-        (name, _value(state.read(rank, name)))
-        for name in state.world.ranks[rank].memory
-        if not name.startswith("(") and state.read(rank, name) != start.read(rank, name)
-    ]
-    return tuple(changed[:MOST_SHOWN])
-
-
-def _value(value: object) -> str:
-    simple = value is None or isinstance(value, bool)
-    text = json.dumps(value) if simple else str(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 
 def _wrong(state: State) -> tuple[str, str]:

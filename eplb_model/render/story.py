@@ -112,6 +112,7 @@ class Story:
     arrows: tuple[Arrow, ...] = ()
     circle: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # what was left out, which step decided
+    loop: int | None = None  # of a stall: the steps after this one repeat for ever
 
     def document(self) -> dict[str, Any]:
         """The story as JSON has it."""

@@ -102,7 +102,7 @@
   function drawTimeline() {
     const last = frames.length + 3; // behind the column in which what is stuck goes on for ever
     const grid = element("div", {class: "grid"});
-    const wide = frames.length > 60 ? "1.3rem" : frames.length > 24 ? "2.4rem" : "4.6rem";
+    const wide = frames.length > 24 ? "3.6rem" : "4.6rem";
     grid.style.gridTemplateColumns = `max-content repeat(${frames.length}, minmax(${wide}, 1fr)) 1.4rem`;
     grid.append(element("div", {class: "label", row: 1, column: 1}));
     frames.forEach((_, number) => grid.append(element("button", {
@@ -127,6 +127,10 @@
       frames.forEach((frame, number) => grid.append(pile(frame, place, number, row)));
       row += 1;
     });
+    if (story.loop !== null && !walks) {
+      const column = `${story.loop + 3} / ${frames.length + 2}`;
+      grid.append(element("div", {class: "loop", row: `1 / ${row}`, column, title: "repeats for ever"}));
+    }
     const here = element("div", {class: "here", row: `1 / ${row}`, column: at + 2});
     grid.append(here);
     const old = byId("timeline").scrollLeft;
@@ -181,7 +185,9 @@
     const stuck = story.tracks.filter((_, n) => frames[at].cells[n].status === "stuck");
     const shown = ring.length ? ring.slice(0, -1) : stuck.map((track) => track.name);
     byId("circle-panel").hidden = shown.length === 0;
-    byId("circle-title").textContent = ring.length ? "The circle: nobody in it can move first" : "They can never move again";
+    const looping = story.loop !== null && at >= story.loop && !walks;
+    const others = looping ? "Left out for ever, while the others go on" : "They can never move again";
+    byId("circle-title").textContent = ring.length ? "The circle: nobody in it can move first" : others;
     const place = new Map(story.tracks.map((track, n) => [track.name, n]));
     byId("circle").replaceChildren(...shown.map((name, n) => {
       const cell = frames[at].cells[place.get(name)];
