@@ -73,6 +73,11 @@ class Wait:
         self._explain = explain
 
     @property
+    def told(self) -> tuple[str, Clauses]:
+        """Why, and on whom, worked out once for both."""
+        return self._explain()
+
+    @property
     def why(self) -> str:
         return self._explain()[0]
 

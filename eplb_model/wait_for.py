@@ -60,7 +60,7 @@ def _waits(state: State) -> dict[Actor, list[tuple[str, Clauses]]]:
         if wait is None:
             moving.add(actor)
         else:
-            found.setdefault(actor, []).append((wait.why, wait.on))
+            found.setdefault(actor, []).append(wait.told)
     return {actor: waits for actor, waits in found.items() if actor not in moving}
 
 

@@ -240,7 +240,7 @@ def test_an_edge_between_calls_that_no_rank_has_is_none():
 
 def test_what_a_bound_cut_is_no_cure_and_is_counted(monkeypatch):
     monkeypatch.setattr(cures_module, "STATES_OF_A_CHECK", 1)
-    monkeypatch.setattr(cures_module, "SAMPLED_RUNS", 1)
+    monkeypatch.setattr(cures_module, "SAMPLING", Search("uniform", runs=1))
     asked = _asked(FLAGSHIP, **SMALL, order="free")
     finding = _finding(asked.scenario)
     found = cures(asked, finding, reduced(asked.scenario.world, finding))
@@ -250,17 +250,26 @@ def test_what_a_bound_cut_is_no_cure_and_is_counted(monkeypatch):
 
 
 def test_when_the_states_are_used_up_nothing_more_is_tried(monkeypatch):
-    monkeypatch.setattr(cures_module._Bench, "__init__", _empty_bench)
+    asked = _asked(FLAGSHIP, **SMALL)
+    finding = _finding(asked.scenario)
+    small = reduced(asked.scenario.world, finding)
+    whole = cures(asked, finding, small)
+    monkeypatch.setattr(cures_module, "STATES_OF_ALL", 400)
+    bounded = cures(asked, finding, small)
+
+    assert whole.not_tried == 0
+    assert bounded.not_tried > 0
+    assert set(bounded.found) < set(whole.found)
+
+
+def test_an_interruption_ends_the_search_for_cures():
     asked = _asked("event_wait_before_record")
     finding = _finding(asked.scenario)
-    found = cures(asked, finding, reduced(asked.scenario.world, finding))
+    small = reduced(asked.scenario.world, finding)
+    found = cures(asked, finding, small, enough=lambda: "interrupted")
 
     assert found.found == ()
     assert found.not_tried > 0
-
-
-def _empty_bench(self, asked):
-    self.each, self.left, self.no_help, self.undecided, self.not_tried = 100, 0, 0, 0, 0
 
 
 # --- the words ---------------------------------------------------------------------------------

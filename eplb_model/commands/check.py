@@ -43,7 +43,9 @@ def run(options: Namespace) -> int:
         print_json({**report_document(report), "vector": options.vector})
     elif options.explain and report.finding is not None and not interrupted():
         asked = on_machine_of(Asked(scenario, vector, settings, switches), report)
-        print(explanation_text(explain(asked, report), _replay_command(options, report)))
+        told = explain(asked, report, enough=search.enough)
+        progress("")
+        print(explanation_text(told, _replay_command(options, report)))
     else:
         print(report_text(report, _replay_command(options, report), _more(options, report)))
     return INTERRUPTED if interrupted() else report.exit_code

@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 
@@ -32,8 +32,10 @@ from eplb_model.vector import Settings, VectorError, VectorFile
 
 STATES_OF_A_CHECK = 6_000  # in a world of up to eight actors; fewer in larger ones
 STATES_OF_ALL = 40_000
-SAMPLED_RUNS, SAMPLED_STEPS = 12, 400  # what a few random runs show needs no search
+SAMPLING = Search("uniform", runs=12, max_depth=400)  # what a few random runs show needs no search
 MOST_CURES = 6
+
+Enough = Callable[[], str | None]
 
 # What a situation is: the size of the question, the faults that it asks for, and how the ends of
 # kernels are looked at.
@@ -60,7 +62,8 @@ class _Change:
 class _Bench:
     """Checks changed scenarios as long as the states last, and counts what came of it."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, enough: Enough) -> None:
+        self.enough = enough
         scale = 8 / max(8, len(asked.scenario.world.actors))
         self.each = max(100, int(STATES_OF_A_CHECK * scale))
         self.left = max(400, int(STATES_OF_ALL * scale))
@@ -70,13 +73,13 @@ class _Bench:
 
     def check(self, scenario: Scenario) -> Report | None:
         """The report of all schedules, if the states last, some runs held, and no bound cut it."""
-        if self.left <= 0:
+        if self.left <= 0 or self.enough() is not None:
             self.not_tried += 1
             return None
-        report = check(scenario, Search("uniform", runs=SAMPLED_RUNS, max_depth=SAMPLED_STEPS))
+        report = check(scenario, SAMPLING)
         self.left -= report.states
         if report.finding is None:
-            report = check(scenario, Search(max_states=self.each))
+            report = check(scenario, Search(max_states=self.each, enough=self.enough))
             self.left -= report.states
         if report.verdict == "unknown":
             self.undecided += 1
@@ -86,9 +89,9 @@ class _Bench:
         return report
 
 
-def cures(asked: Asked, finding: Finding, small: Reduced) -> Cures:
-    """Changes that help, each with what was checked."""
-    bench = _Bench(asked)
+def cures(asked: Asked, finding: Finding, small: Reduced, enough: Enough = lambda: None) -> Cures:
+    """Changes that help, each with what was checked, until `enough` names a bound."""
+    bench = _Bench(asked, enough)
     found = tuple(islice(_once(_helpful(asked, finding, small, bench)), MOST_CURES))
     return Cures(found, bench.no_help, bench.undecided, bench.not_tried, bench.each)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from eplb_model.distributor import kernel_of, resident
 from eplb_model.explain.asked import Asked, on_fewer_ranks
 from eplb_model.explain.critical import Critical, critical
-from eplb_model.explain.cures import cures
+from eplb_model.explain.cures import Enough, cures
 from eplb_model.explain.film import MOST_RANKS, Loop, film, standing_at
 from eplb_model.explain.reduce import Reduced, reduced
 from eplb_model.happens_before import Race, races
@@ -40,8 +40,13 @@ class _Case:
     smaller: str
 
 
-def explain(asked: Asked, report: Report, *, with_cures: bool = True) -> Explanation:
-    """Why a finding is one; its scenario is that of the switches under which it was found."""
+def explain(
+    asked: Asked, report: Report, *, with_cures: bool = True, enough: Enough = lambda: None
+) -> Explanation:
+    """Why a finding is one; its scenario is that of the switches under which it was found.
+
+    `enough` names a bound, or an interruption, that ends the search for cures.
+    """
     case = _case(asked, report)
     finding, small = case.finding, case.small
     let, then, however = _account(finding, small, case.trace)
@@ -55,7 +60,7 @@ def explain(asked: Asked, report: Report, *, with_cures: bool = True) -> Explana
         story=_story(case, _untried(small)),
         shortened=_shortened(small),
         critical=_critical_text(case),
-        cures=cures(case.asked, finding, small) if with_cures else None,
+        cures=cures(case.asked, finding, small, enough) if with_cures else None,
     )
 
 
