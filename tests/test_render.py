@@ -16,22 +16,23 @@ import jsonschema
 import pytest
 from referencing import Registry, Resource
 
-from eplb_model.check import check
+from eplb_model.check import Search, check
 from eplb_model.cli import main
 from eplb_model.commands.explore import server
-from eplb_model.explain.asked import Asked
-from eplb_model.explain.explanation import story_of
+from eplb_model.explain.asked import Asked, on_machine_of
+from eplb_model.explain.explanation import explain, story_of
 from eplb_model.explain.walking import graph_document, node_after
 from eplb_model.ops.flags import WaitFlag
 from eplb_model.ops.launch import Launch
 from eplb_model.render.chrome_trace import STEP, chrome_trace
 from eplb_model.render.circle import dot, mermaid, wait_graph
+from eplb_model.render.explained import explanation_text
 from eplb_model.render.page import graph_page, page
 from eplb_model.render.story import Story, stretches
 from eplb_model.render.table import columns_text
 from eplb_model.schema import schema
 from eplb_model.trace import parse_schedule, replay
-from eplb_model.vector import load
+from eplb_model.vector import catalogue, load
 from eplb_model.wait_for import stuck_set
 from tests.small import kernel, rank, scenario
 
@@ -171,6 +172,14 @@ def test_the_film_of_a_stall_goes_through_its_loop_once_and_shows_who_is_left_ou
     assert all(each["0.eplb"].status == "stuck" for each in cells[story.loop :])
     assert cells[-1]["0.main"].text == cells[story.loop]["0.main"].text
     assert f"Steps {story.loop + 1} to {len(story.steps)} repeat for ever." in story.notes
+
+
+def test_a_finding_without_a_step_shows_the_ranks_all_the_same():
+    story = _story("nothing_is_ever_asked")
+
+    assert story.steps == ()
+    assert story.ranks == (0,)
+    assert story.tracks
 
 
 def test_memory_is_told_in_words():
@@ -555,3 +564,34 @@ def test_explore_writes_one_page_with_the_graph(tmp_path, capsys):
     assert "16 states, the whole graph" in capsys.readouterr().out
     assert len(_embedded(out.read_text())["nodes"]) == 16
     assert graph_page(_graph()) + "\n" == out.read_text()
+
+
+# --- the whole catalogue -----------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_every_finding_of_the_catalogue_is_explained_and_drawn():
+    seen: Counter[str] = Counter()
+    for vector in catalogue():
+        cases = vector.cases()
+        if not cases or cases[0][1].verdict in ("ok", "unknown"):
+            continue
+        report = check(vector.scenario(), Search(max_states=60_000))
+        if report.finding is None:
+            continue
+        asked = on_machine_of(Asked(vector.scenario(), vector), report)
+        told = explanation_text(explain(asked, report, with_cures=False))
+        story = story_of(asked, report)
+        document = json.loads(json.dumps(story.document()))
+        seen[report.finding.verdict] += 1
+
+        assert max(map(len, told.splitlines())) <= 100, vector.name
+        assert "However" in told, vector.name
+        jsonschema.validate(document, schema("eplb-story/1"))
+        assert json.loads(chrome_trace(story))["traceEvents"]
+        assert _embedded(page(story))["story"] == document
+        assert story.tracks, vector.name
+        assert mermaid(story).startswith("flowchart")
+
+    assert set(seen) == {"deadlock", "stall", "race", "violation", "misuse"}
+    assert sum(seen.values()) > 60

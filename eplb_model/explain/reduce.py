@@ -98,7 +98,7 @@ def _as_it_is(world: World, finding: Finding) -> Reduced:
     assert last is not None, "[model bug] the schedule of a finding can't be followed"
     wanted = (*finding.circle, *(each.actor for each in finding.waiting))
     looped = tuple(action.actor for action in finding.loop)
-    ranks = _ranks(finding.schedule, (*wanted, *looped))
+    ranks = _ranks(finding.schedule, (*wanted, *looped)) or tuple(range(len(world.ranks)))
     return Reduced(finding.schedule, last, ranks, finding.circle, 0, True)
 
 

@@ -88,11 +88,11 @@
     const text = isKernel ? `${cell.text} ${cell.held}/${cell.ctas}${more}` : cell.text + more;
     const name = story.tracks[track].name;
     return element("div", {
-      class: kinds.join(" "), text, row, colour: colour(cell.text),
+      class: kinds.join(" "), row, colour: colour(cell.text),
       column: `${from + 2} / ${forEver ? last : to + 2}`,
       title: [`${name}: ${text}`, cell.why, cell.queued.length ? `behind it: ${cell.queued.join(", ")}` : ""].filter(Boolean).join("\n"),
       click: () => go(Math.max(from, Math.min(at, to - 1))),
-    });
+    }, element("span", {text}));
   }
 
   const marks = (name, row) => steps.flatMap((step, number) => step.track !== name ? [] : [
@@ -142,6 +142,7 @@
   function keepInView(here, grid) {
     const pane = byId("timeline");
     const label = grid.firstChild.offsetWidth;
+    grid.style.setProperty("--label", `${label}px`);
     const left = here.offsetLeft - label, right = here.offsetLeft + here.offsetWidth;
     if (left < pane.scrollLeft) pane.scrollLeft = left;
     else if (right > pane.scrollLeft + pane.clientWidth) pane.scrollLeft = right - pane.clientWidth;
