@@ -300,7 +300,7 @@ def test_a_race_names_both_accesses_what_each_has_seen_and_the_missing_edge():
 
     assert "first   kernel produce on 0.side, submitted by 0.producer" in told
     assert "0.compute has seen no step of 0.side." in told
-    assert "nothing makes 0.compute wait for 0.side" in told.partition("However")[2]
+    assert "Nothing makes 0.compute wait for 0.side" in told.partition("However")[2]
 
 
 def test_a_stall_names_the_loop_and_who_is_left_out():

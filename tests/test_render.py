@@ -27,7 +27,7 @@ from eplb_model.ops.launch import Launch
 from eplb_model.render.chrome_trace import STEP, chrome_trace
 from eplb_model.render.circle import dot, mermaid, wait_graph
 from eplb_model.render.explained import explanation_text
-from eplb_model.render.page import graph_page, page
+from eplb_model.render.page import VIEWER, graph_page, page
 from eplb_model.render.story import Story, stretches
 from eplb_model.render.table import columns_text
 from eplb_model.schema import schema
@@ -328,7 +328,7 @@ def test_a_text_that_tries_to_be_markup_stays_text():
 
 
 def test_the_script_never_writes_markup():
-    script = (Path("eplb_model") / "render" / "viewer" / "page.js").read_text()
+    script = (VIEWER / "page.js").read_text("utf-8")
 
     assert "textContent" in script
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)
@@ -564,6 +564,19 @@ def test_explore_writes_one_page_with_the_graph(tmp_path, capsys):
     assert "16 states, the whole graph" in capsys.readouterr().out
     assert len(_embedded(out.read_text())["nodes"]) == 16
     assert graph_page(_graph()) + "\n" == out.read_text()
+
+
+# --- the pictures of the specs -----------------------------------------------------------------
+
+
+def test_every_picture_is_shown_by_a_page_and_small():
+    specs = Path(__file__).parents[1] / "specs"
+    shown = re.findall(r"\]\(pictures/(\w+\.png)\)", (specs / "explanations.md").read_text())
+    pictures = [*sorted((specs / "pictures").glob("hang*.png")), specs / "pictures" / "walk.png"]
+
+    assert sorted(shown) == [path.name for path in pictures]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    assert max(path.stat().st_size for path in pictures) < 200_000
 
 
 # --- the whole catalogue -----------------------------------------------------------------------

@@ -227,7 +227,7 @@ def _race(race: Race) -> tuple[list[Let], list[str], str]:
     ]
     then = [f"Both use {race.buffer}, and at least one of them writes it."]
     then += [f"{each}." for each in race.seen]
-    return let, then, f"{race.missing}."
+    return let, then, f"{race.missing[0].upper()}{race.missing[1:]}."
 
 
 # --- the way -----------------------------------------------------------------------------------
