@@ -343,7 +343,7 @@ def test_a_short_report_fits_on_a_screen():
     report = check(_asked(FLAGSHIP).scenario)
     lines = report_text(report, "replay", "more").splitlines()
 
-    assert len(lines) <= 16
+    assert len(lines) <= 19
     assert "  0.compute -> 0.side -> 1.side -> 1.compute -> 0.compute" in lines
 
 

@@ -46,6 +46,8 @@ def report_text(report: Report, replay: str | None = None, more: str | None = No
         blocks.append("Claims:\n" + "\n".join(_claim_lines(report.claims)))
     if finding is None:
         blocks += _rests_on(report)
+    elif report.assumptions:
+        blocks.append(_wrapped(f"Rests on: {'; '.join(report.assumptions)}", ""))
     return "\n\n".join(blocks)
 
 
