@@ -20,7 +20,7 @@ help:
 	@echo 'make hang      sets up the model, shows the hang, its cure, and the measured tables'
 	@echo 'make test      sets up the tools, then lint, types, import contracts and the fast tests'
 	@echo 'make test-all  the same with the slow tests, vLLM'\''s own classes and 20 times as many generated examples'
-	@echo 'make gpu       on a GPU host: the hang, its cures, events and communicators'
+	@echo 'make gpu       on a GPU host: the hang, its cures, the vectors, events and communicators'
 	@echo 'make bench     what the plain search costs for every vector'
 	@echo 'make lint      ruff, mypy and the import contracts'
 	@echo 'make venv      the virtual environment with the runtime dependencies ($(VENV))'
@@ -70,8 +70,7 @@ test-all: lint
 
 # On a GPU host, with its own python3 and torch: no environment is built.
 gpu:
-	python3 -m eplb_real.gpu.hang --gpus 2
-	python3 -m pytest -q tests/real/test_cuda.py
+	python3 -m eplb_real gpu --gpus 2
 
 bench: $(RUNTIME)
 	@PYTHONPATH=. $(BIN)/python tests/bench/plain_search.py

@@ -13,7 +13,7 @@ Rules (specs/semantics.md#distributor; G6, G10-G17a):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -159,7 +159,8 @@ def _serve_once(state: State, rank: int, one_cluster_each: bool) -> State:
     for each in _in_order_of_service(state, rank):
         before = state
         if not any(_bars(state, other, each) for other in stuck):
-            state = _seat(state, rank, each, one_cluster_each)
+            below = _below(_keepers(state, stuck, each))
+            state = _seat(state, rank, each, one_cluster_each, below)
         after = each._replace(run=_still_there(state, each.run))
         if after.waits and (state is before or not one_cluster_each):
             stuck.append(after)
@@ -172,7 +173,7 @@ def _still_there(state: State, run: Run) -> Run:
     return found
 
 
-def _seat(state: State, rank: int, each: _Candidate, one_cluster: bool) -> State:
+def _seat(state: State, rank: int, each: _Candidate, one_cluster: bool, below: int | None) -> State:
     kernel, run = each.kernel, each.run
     wanted = kernel.ctas - len(run.seats)
     if state.world.roomy[rank]:
@@ -186,6 +187,7 @@ def _seat(state: State, rank: int, each: _Candidate, one_cluster: bool) -> State
         kernel.cluster,
         wanted,
         kernel.gang,
+        below,
     )
     return state.with_run(rank, run._replace(seats=run.seats + more)) if more else state
 
@@ -212,15 +214,26 @@ def _candidates(state: State, rank: int) -> list[_Candidate]:
 
 
 def _bars(state: State, waiting: _Candidate, other: _Candidate) -> bool:
-    """Whether a kernel that waits for SMs keeps another one, served after it, from being placed."""
-    switches = state.world.machine.switches
+    """Whether a kernel that waits for SMs keeps another one, served after it, from all of them."""
     later = waiting.order < other.order
-    if waiting.kernel.gang:
-        return later
-    if waiting.kernel.cluster == 1:  # a gang passes it (G17b)
-        waits_long = bool(waiting.run.seats) or switches.empty_waiter_blocks == "on"
-        return waits_long and not other.kernel.gang
-    return later and other.kernel.gang and switches.clustered_waiter_blocks_gangs == "on"
+    if waiting.kernel.gang or not other.kernel.gang or waiting.kernel.cluster == 1:
+        return later and waiting.kernel.gang  # a gang passes kernels without clusters (G17b)
+    return later and state.world.machine.switches.clustered_waiter_blocks_gangs == "on"
+
+
+def _keepers(
+    state: State, waiting: Sequence[_Candidate], other: _Candidate
+) -> tuple[_Candidate, ...]:
+    """The waiting regular kernels that keep SMs from another one, served after them (G17c)."""
+    if other.kernel.gang:
+        return ()
+    always = state.world.machine.switches.empty_waiter_blocks == "on"
+    return tuple(each for each in waiting if not each.kernel.gang and (always or each.run.seats))
+
+
+def _below(keepers: Sequence[_Candidate]) -> int | None:
+    """They keep every group in which one of their clusters could be; smaller ones are free."""
+    return min((each.kernel.cluster for each in keepers), default=None)
 
 
 def why_not_placed(state: State, stream: Actor) -> tuple[str, Clauses]:
@@ -232,7 +245,11 @@ def why_not_placed(state: State, stream: Actor) -> tuple[str, Clauses]:
             for other in ahead:
                 if _bars(state, other, each):
                     return _behind(world.streams[other.run.stream], other.kernel)
-            return _no_room(state, stream, each)
+            keepers = _keepers(state, ahead, each)
+            for other in keepers:
+                if other.kernel.cluster <= min(world.machine.groups):
+                    return _behind(world.streams[other.run.stream], other.kernel)
+            return _no_room(state, stream, each, keepers)
         ahead.append(each)
     raise AssertionError(f"[model bug] {stream} does not wait for SMs")
 
@@ -242,7 +259,9 @@ def _behind(stream: Actor, kernel: Kernel) -> tuple[str, Clauses]:
     return f"stands behind the waiting {what} {kernel.name} of {stream}", ((stream,),)
 
 
-def _no_room(state: State, stream: Actor, each: _Candidate) -> tuple[str, Clauses]:
+def _no_room(
+    state: State, stream: Actor, each: _Candidate, keepers: tuple[_Candidate, ...]
+) -> tuple[str, Clauses]:
     kernel, machine = each.kernel, state.world.machine
     there = occupants(state, stream.rank)
     if kernel.gang:
@@ -255,12 +274,18 @@ def _no_room(state: State, stream: Actor, each: _Candidate) -> tuple[str, Clause
         need = f"needs a free slot for CTA {len(each.run.seats)} of {kernel.ctas}"
     if kernel.gang and kernel.cluster > 1:
         need += f" (in clusters of {kernel.cluster})"
+    below, kept_for = _below(keepers), [state.world.streams[k.run.stream] for k in keepers]
+    if below is not None:
+        names = ", ".join(f"{other.kernel.name}" for other in keepers)
+        need += f" in a group of fewer than {below} SMs, the others are kept for {names}"
     holders = _holders(state, stream)
     held = ", ".join(
         f"{kernel_of(state, run).name} holds {len(resident(state, run, stream.rank))}"
         for run in holders
     )
-    return f"{need}; {held}" if held else need, _blocking_sets(state, stream, each, holders)
+    blocking = _blocking_sets(state, stream, each, holders, below)
+    clauses = tuple((*clause, *(k for k in kept_for if k not in clause)) for clause in blocking)
+    return f"{need}; {held}" if held else need, clauses
 
 
 def _holders(state: State, stream: Actor) -> list[Run]:
@@ -271,7 +296,9 @@ def _holders(state: State, stream: Actor) -> list[Run]:
     ]
 
 
-def _blocking_sets(state: State, stream: Actor, each: _Candidate, holders: list[Run]) -> Clauses:
+def _blocking_sets(
+    state: State, stream: Actor, each: _Candidate, holders: list[Run], below: int | None
+) -> Clauses:
     """The smallest sets of holders that keep the kernel out even if all others leave.
 
     One member of each has to leave: a conjunction of alternatives, exact because room only grows
@@ -287,8 +314,7 @@ def _blocking_sets(state: State, stream: Actor, each: _Candidate, holders: list[
             there = occupants(state, stream.rank, without=everyone - chosen)
             kernel = each.kernel
             wanted = kernel.ctas if kernel.gang else kernel.cluster
-            if not seats(
-                state.world.machine, there, kernel.footprint, kernel.cluster, wanted, kernel.gang
-            ):
+            machine, footprint = state.world.machine, kernel.footprint
+            if not seats(machine, there, footprint, kernel.cluster, wanted, kernel.gang, below):
                 found.append(chosen)
     return tuple(tuple(streams[index] for index in sorted(each_set)) for each_set in found)

@@ -25,11 +25,15 @@ EXIT_CODES: Mapping[Verdict, int] = {
     "unknown": 3,
 }
 
-BAD_INPUT, OUR_ERROR, INTERRUPTED = 2, 5, 130
+BAD_INPUT, INCONCLUSIVE, LACKING, OUR_ERROR, INTERRUPTED = 2, 3, 4, 5, 130
 
 
 class UsageError(ValueError):
     """Something of the user that can't be used: a file, a schedule, a word on a command line."""
+
+
+class Lacking(RuntimeError):
+    """The environment does not have what is needed."""
 
 
 class Actor(NamedTuple):

@@ -29,12 +29,14 @@ def seats(
     cluster: int,
     ctas: int,
     gang: bool,
+    below: int | None = None,
 ) -> bytes:
     """The seats that `ctas` more CTAs get at once, in clusters of `cluster`.
 
-    A gang gets all or none; a regular kernel as many whole clusters as there is room for.
+    A gang gets all or none; a regular kernel as many whole clusters as there is room for.  With
+    `below`, only groups of fewer SMs are theirs: the others are kept for a kernel that waits.
     """
-    room = _Room(machine, _slots(machine, occupants, footprint), cluster, gang)
+    room = _Room(machine, _slots(machine, occupants, footprint), cluster, gang, below)
     taken = bytearray()
     while len(taken) < ctas:
         places = room.take()
@@ -91,10 +93,14 @@ def _slots_beside(limits: Limits, residents: tuple[Footprint, ...], footprint: F
 class _Room:
     """The free slots of a device while one kernel is being seated; used and thrown away."""
 
-    def __init__(self, machine: Machine, slots: list[int], cluster: int, gang: bool) -> None:
+    def __init__(
+        self, machine: Machine, slots: list[int], cluster: int, gang: bool, below: int | None
+    ) -> None:
         self._order = _ORDERS[machine.switches.packing](gang, cluster)
         self._groups = [
-            _Group(slots, sms, cluster) for sms in _groups(machine.groups) if len(sms) >= cluster
+            _Group(slots, sms, cluster)
+            for sms in _groups(machine.groups)
+            if len(sms) >= cluster and (below is None or len(sms) < below)
         ]
 
     def take(self) -> list[int] | None:

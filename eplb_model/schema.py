@@ -2,6 +2,7 @@
 
 Rules:
 - schemas/eplb-vector-1.json is what `vector_schema` returns; the others are written by hand.
+- A name ends in its version: what a reader relies on changes only under another number.
 - A schema is for editors and other tools.  It accepts every vector that the loader accepts, and
   catches what can be seen without resolving parameters and names.
 """
@@ -55,6 +56,12 @@ def schema(name: str) -> Schema:
     return found
 
 
+def schemas() -> tuple[str, ...]:
+    """The names of the documents that have a schema."""
+    stems = (path.stem for path in sorted(SCHEMAS.glob("*.json")))
+    return tuple("/".join(stem.rsplit("-", 1)) for stem in stems)
+
+
 def vector_schema() -> Schema:
     """The schema of `eplb-vector/1`."""
     sections: dict[str, Schema] = {
@@ -93,6 +100,7 @@ def vector_schema() -> Schema:
     return {
         "$schema": DRAFT,
         "title": VECTOR_SCHEMA,
+        "description": "A scenario: parameters, kernels, what every thread does, what to expect.",
         **_fields(sections, ("schema", "name", "about")),
         "anyOf": [
             {"required": ["programs"]},

@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import cast, get_args
 
 from eplb_model.format.claims import read_claims, read_forbidden
-from eplb_model.format.document import VECTOR_SCHEMA, VectorError, describe, dump, read_document
+from eplb_model.format.document import (
+    VECTOR_SCHEMA,
+    VectorError,
+    describe,
+    dump,
+    parse_document,
+    read_document,
+)
 from eplb_model.format.kernels import read_kernels
 from eplb_model.format.machines import is_file_name, load_machine, with_switches
 from eplb_model.format.parameters import (
@@ -45,6 +52,7 @@ __all__ = [
     "catalogue",
     "dump",
     "load",
+    "parse",
     "parse_setting",
     "scenario_document",
 ]
@@ -280,7 +288,28 @@ class VectorFile:
 def load(name_or_path: str | Path) -> VectorFile:
     """The vector of this name in the catalogue, or the one in this file; `VectorError` if none."""
     path, file = _locate(str(name_or_path), None)
-    return _read(path, file, ())
+    return _read(path, file, (), read_document(path, file))
+
+
+def parse(text: str, label: str, folder: Path | None = None) -> VectorFile:
+    """The vector in a JSON text.
+
+    Parameters
+    ----------
+    text
+        The document, `eplb-vector/1`.
+    label
+        What errors call it in place of a file.
+    folder
+        From where relative paths in it count; by default from where we are.
+
+    Raises
+    ------
+    VectorError
+        For what can't be a vector.
+    """
+    path = (folder or Path()) / f"{label}.json"
+    return _read(path, label, (), parse_document(text, label))
 
 
 def catalogue() -> list[VectorFile]:
@@ -316,6 +345,8 @@ def _locate(text: str, folder: Path | None) -> tuple[Path, str]:
     if is_file_name(text) or _exists(path):
         return path, str(path)
     close = difflib.get_close_matches(text, sorted(p.stem for p in VECTORS.glob("*.json")))
+    if _exists(path.with_name(f"{path.name}.json")):
+        close.insert(0, f"{path}.json")
     near = f"close to it: {', '.join(close)}; " if close else ""
     raise VectorError(text, None, f"unknown vector; {near}`eplb-model list` shows all")
 
@@ -327,9 +358,13 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _read(path: Path, file: str, users: tuple[Path, ...]) -> VectorFile:
+def _read(
+    path: Path,
+    file: str,
+    users: tuple[Path, ...],
+    written: Mapping[str, object],
+) -> VectorFile:
     """A vector with its base; `users` are the vectors that are built on this one."""
-    written = read_document(path, file)
     top = Node(written, file)
     parts = top.fields(KEYS, ("schema", "name", "about"))
     parts["schema"].choice((VECTOR_SCHEMA,))
@@ -362,7 +397,7 @@ def _base(written: Node, path: Path, users: tuple[Path, ...]) -> VectorFile:
         raise written.error(f"{describe(written.value)}: {error.problem}") from None
     if base.resolve() in users:
         raise written.error(f"{describe(written.value)} is built on this; expected no circle")
-    return _read(base, file, users)
+    return _read(base, file, users, read_document(base, file))
 
 
 def _words(section: Node) -> tuple[str, ...]:

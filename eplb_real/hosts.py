@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from eplb_model.outcome import Actor
@@ -82,6 +83,7 @@ class Devices:
         seed: int,
         tell: Callable[[Any], None],
         event_class: Callable[[], type] = library_event,
+        folder: Path = Path(),
     ) -> None:
         self._world = world
         self._event_class = event_class
@@ -119,6 +121,9 @@ class Devices:
         """Wait until every stream is empty."""
         for device in self._devices.values():
             device.synchronize()
+
+    def abort(self) -> None:
+        """Nothing is left on an emulated GPU when its process ends."""
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Where every stream with work left, and every call that waits for a device, stands."""

@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import json
 import os
 import pickle
@@ -24,7 +25,6 @@ from typing import Any
 from eplb_model.scenario import Scenario
 from eplb_real.drivers.registry import DRIVERS
 from eplb_real.gates import Gates
-from eplb_real.hosts import Devices
 from eplb_real.observe import Observer
 from eplb_real.perform import Performer
 
@@ -73,6 +73,7 @@ class _Place:
         self._order = order
         self._ready = threading.Event()
         self._performers: list[Performer] = []
+        self._devices: Any = None  # the driver says of which module
         self._obedience: Mapping[str, Callable[[Message], None]] = {
             "begin": self._begin,
             "go": self._go,
@@ -81,6 +82,7 @@ class _Place:
             "fact": lambda message: self._devices.tell(message["fact"]),
             "status": self._status,
             "finish": self._finish,
+            "abort": self._abort,
         }
 
     # --- setting up --------------------------------------------------------------------------
@@ -92,6 +94,7 @@ class _Place:
             self._build()
         except Exception as error:  # noqa: BLE001 (the runner has to hear of it, whatever it is)
             traceback.print_exc()
+            self._ready.set()
             self._send({"t": "failed", "text": f"{type(error).__name__}: {error}"})
             return
         self._send({"t": "ready"})
@@ -104,7 +107,7 @@ class _Place:
         self._observer = Observer(folder, ranks)
         self._gates = Gates(closed, self._did, self._order["budget"])
         driver = DRIVERS[self._order["driver"]]
-        self._devices = Devices(
+        self._devices = importlib.import_module(driver.devices).Devices(
             world,
             ranks,
             self._observer,
@@ -112,6 +115,7 @@ class _Place:
             self._order["seed"],
             self._tell,
             driver.event_class,
+            folder,
         )
         self._ready.set()
         ties = driver.ties(world, ranks, folder)
@@ -168,6 +172,16 @@ class _Place:
             self._observer.final(performer.rank.rank, performer.rank.values())
         self._observer.close()
         self._send({"t": "finished"})
+
+    def _abort(self, message: Message) -> None:
+        """Call off what runs on devices; in a thread, because that may take a while."""
+
+        def call_off() -> None:
+            if self._devices is not None:  # it could not start
+                self._devices.abort()
+            self._send({"t": "aborted"})
+
+        threading.Thread(target=call_off, name="abort", daemon=True).start()
 
     # --- telling -----------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ Outcome = Literal["completed", "hung", "went on", "inconclusive", "not reached"]
 BUDGET = 100  # operations per thread between two rests of programs that loop for ever
 LOOPED = 50  # operations of others that make a pending call a stall
 READY_WITHIN = 30.0  # seconds for all ranks to find each other
+ABORTED_WITHIN = 10.0  # for what runs on devices to be called off
 STEP_WITHIN = 5.0  # for a granted step
 LOOK_EVERY = 0.03
 
@@ -95,7 +96,10 @@ def run(scenario: Scenario, driver: Driver, nursery: Spawner, order: Order) -> R
     order
         How.
     """
-    with tempfile.TemporaryDirectory(prefix="eplb-real-") as name, Hub(nursery) as hub:
+    with (
+        tempfile.TemporaryDirectory(prefix="eplb-real-", dir=driver.scratch) as name,
+        Hub(nursery) as hub,
+    ):
         return _Run(scenario, driver, hub, Path(name), order).result()
 
 
@@ -129,10 +133,11 @@ class _Run:
         lines = read_observations(self._folder, self._ranks)
         if ended.outcome in ("hung", "inconclusive"):
             kept = self._stacks()
+        idle = self._called_off()
         self._hub.end()
         return RunResult(
             ended.outcome,
-            (*ended.evidence, *self._losses()),
+            (*ended.evidence, *idle, *self._losses()),
             ended.pending,
             tuple(_fatal(lines)),
             tuple(line for line in lines if line["event"] == "overlap"),
@@ -214,6 +219,7 @@ class _Run:
         watchdog = Watchdog(
             [link.pid for link in self._hub.links],
             [observation_file(self._folder, rank) for rank in self._ranks],
+            not self._driver.on_gpus,
         )
         before: _Rest | None = None
         while True:
@@ -256,6 +262,17 @@ class _Run:
             return None
         lines = read_observations(self._folder, self._ranks)
         return _Rest({str(actor) for actor in self._world.actors}, lines, list(told.values()))
+
+    def _called_off(self) -> list[str]:
+        """Let devices come to an end before their processes do; what did not, in words."""
+        self._hub.broadcast({"t": "abort"})
+        until = time.monotonic() + ABORTED_WITHIN
+        while time.monotonic() < until:
+            if all(link.lost or "aborted" in link.told for link in self._hub.links):
+                return []
+            self._hub.poll(LOOK_EVERY)
+        late = [link.name for link in self._hub.links if "aborted" not in link.told]
+        return [f"its devices were still at work when it was ended: {', '.join(late)}"]
 
     def _stacks(self) -> Mapping[int, str]:
         self._hub.signal(signal.SIGUSR1)

@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -135,6 +136,7 @@ class Replay:
 
     def scenario(self, scenario: Scenario, wish: Wish) -> list[Replayed]:
         """Replay a scenario under each setting of switches that stand for several."""
+        scenario = self._driver.adapt(scenario)
         varied = [name for name, _ in scenario.machine.settings()]
         found = []
         for machine in machines(scenario):
@@ -143,21 +145,23 @@ class Replay:
         return found
 
     def _one(self, scenario: Scenario, wish: Wish, setting: str) -> Replayed:
-        report = check(scenario, _search())
+        name, driver = scenario.name, self._driver.name
+        asked = functools.cache(lambda: check(scenario, _search()))
+        reasons = [*_missing(scenario, self._driver), *self._driver.declines(scenario, asked)]
+        if reasons:  # without asking the model, if it need not be asked for that
+            return Replayed(name, driver, "", "declined", "; ".join(reasons), setting=setting)
+        report = asked()
         expected = f"{report.verdict}, {report.when} run" if report.when else report.verdict
+        plan = _wished(plan_of(report), wish)
 
         def replayed(answer: Answer, why: str, runs: Sequence[RunResult] = ()) -> Replayed:
             schedule = None if plan is None else plan.schedule
-            name, driver = scenario.name, self._driver.name
             return Replayed(name, driver, expected, answer, why, tuple(runs), schedule, setting)
 
-        plan = _wished(plan_of(report), wish)
         if plan is None:
             return replayed("inconclusive", f"the model's own answer is {report.verdict}")
-        reasons = _missing(scenario, self._driver)
-        reasons += [*self._driver.declines(scenario, lambda: report), *_unseen(report)]
-        if reasons:
-            return replayed("declined", "; ".join(reasons))
+        if unseen := _unseen(report):
+            return replayed("declined", "; ".join(unseen))
         results: list[RunResult] = []
         for number in range(plan.runs):
             order = Order(plan.schedule, wish.seed + number, wish.deadline)
@@ -185,6 +189,7 @@ def refusals(scenario: Scenario, driver: Driver) -> list[str]:
 
     That the model's own answer is about a claim is seen only where it is asked.
     """
+    scenario = driver.adapt(scenario)
     return [
         *_missing(scenario, driver),
         *driver.declines(scenario, lambda: check(scenario, _search())),

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from eplb_model.outcome import Lacking
 from eplb_real.nursery import Nursery, Spawner, serve
 
 MEET_WITHIN = 30.0  # seconds
@@ -34,7 +35,7 @@ class Meeting(NamedTuple):
     place: Path
 
 
-class TeamError(RuntimeError):
+class TeamError(Lacking):
     """The ranks that torchrun started did not find each other."""
 
 

@@ -40,14 +40,19 @@ class Watchdog:
         The processes.
     files
         What they write their observations to.
+    by_processor
+        Whether threads at rest use no processor; where they spin at a GPU they do.
     """
 
-    def __init__(self, pids: Sequence[int], files: Sequence[Path]) -> None:
-        self._pids = pids
+    def __init__(
+        self, pids: Sequence[int], files: Sequence[Path], by_processor: bool = True
+    ) -> None:
+        self._pids = pids if by_processor else ()
         self._files = files
         self._last: Look | None = None
         self._since = time.monotonic()
-        self._long = STILL_FOR if PROC.is_dir() else STILL_FOR_WITHOUT_PROC
+        seen = by_processor and PROC.is_dir()
+        self._long = STILL_FOR if seen else STILL_FOR_WITHOUT_PROC
 
     def at_rest(self) -> bool:
         """Look once more; whether all looks for long enough were alike, with nobody at work."""

@@ -1,6 +1,7 @@
 """Cases of the device: who gets SMs when, and who has to meet whom.  Rule ids: specs/sources.md."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from eplb_model.machine import Machine
@@ -95,7 +96,14 @@ def g17_it_does_not_stop_one_of_higher_priority() -> Scenario:
 
 
 @case("5 states: 1 deadlock 0.a 0.b")
-def g17_a_waiting_kernel_of_clusters_stops_nobody() -> Scenario:
+def g17c_a_waiting_kernel_of_clusters_leaves_small_groups_to_others() -> Scenario:
+    return behind_a_waiting_kernel(
+        kernel("waiting", 6, cluster=3, until="go"), machine=replace(TINY, groups=(4, 2))
+    )
+
+
+@case("4 states: 1 deadlock 0.a 0.b 0.c")
+def g17c_a_waiting_kernel_of_clusters_keeps_the_groups_it_could_be_in() -> Scenario:
     return behind_a_waiting_kernel(kernel("waiting", 4, cluster=2, until="go"))
 
 

@@ -1,6 +1,8 @@
 """Documents whose commands are run: every ```console block, with the output it shows.
 
-A block is lines `$ command`, each followed by what it prints.
+A block is lines `$ command`, each followed by what it prints.  The guides in specs/guides/ run in a
+folder of their own: a ```python block that begins with `# NAME.py` is a file there, and so is
+a block after ```json NAME.json; the blocks of a guide run one after the other.
 `python -m tests.documents --rewrite` writes what is printed now; without the option it only names
 the documents that differ.
 """
@@ -11,27 +13,39 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from functools import partial
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+GUIDES = ROOT / "specs" / "guides"
+FILE = re.compile(
+    r"^```(?:python\n# (?=\w+\.py\n)|json (?=\w+\.json\n))(\S+)\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+TIME = re.compile(r" in \d+\.\d\ds\b( \([\d:]+\))?")  # of a run of pytest
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def run(command: str) -> str:
+def run(command: str, folder: Path = ROOT) -> str:
     """What a command prints, standard error included, with this interpreter's scripts first."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    left_out = ("PYTEST_ADDOPTS", "COLUMNS")
+    inherited = {name: value for name, value in os.environ.items() if name not in left_out}
     done = subprocess.run(
         ["bash", "-c", command],
-        cwd=ROOT,
-        env={**os.environ, "PATH": path},
+        cwd=folder,
+        env={**inherited, "PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=300,
         check=False,
     )
-    return done.stdout
+    return TIME.sub(" in 0.10s", done.stdout)
 
 
 def commands(block: str) -> list[str]:
@@ -44,9 +58,18 @@ def played(block: str, run: Callable[[str], str] = run) -> str:
     return "\n".join(f"$ {command}\n{run(command)}" for command in commands(block))
 
 
-def replayed(text: str) -> str:
+def replayed(text: str, run: Callable[[str], str] = run) -> str:
     """A document with the output of all its blocks as it is now."""
-    return BLOCK.sub(lambda found: f"```console\n{played(found[1])}```", text)
+    return BLOCK.sub(lambda found: f"```console\n{played(found[1], run)}```", text)
+
+
+def replayed_guide(text: str) -> str:
+    """The same for a guide: with its files, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, content in FILE.findall(text):
+            (folder / file).write_text(content, "utf-8")
+        return replayed(text, partial(run, folder=folder))
 
 
 def documents() -> list[Path]:
@@ -55,12 +78,32 @@ def documents() -> list[Path]:
     return [path for path in every if BLOCK.search(path.read_text())]
 
 
+def guides() -> list[Path]:
+    """The guides."""
+    return sorted(GUIDES.glob("*.md"))
+
+
+def lacking(text: str) -> str | None:
+    """What this machine lacks to play a guide."""
+    said = [command for found in BLOCK.finditer(text) for command in commands(found[1])]
+    pytests = any(command.startswith("pytest") for command in said)
+    if pytests and not entry_points(group="pytest11", name="eplb"):
+        return "the plugin's entry point is not installed: pip install -e ."
+    if any("gloo" in command for command in said) and find_spec("torch") is None:
+        return "needs torch: pip install -e '.[real]'"
+    return None
+
+
 def main() -> int:
     """Name the documents whose output has changed; write them if asked to."""
     differ = 0
-    for path in documents():
+    for path in [*documents(), *guides()]:
         text = path.read_text()
-        now = replayed(text)
+        reason = lacking(text) if path.parent == GUIDES else None
+        if reason is not None:
+            sys.stdout.write(f"{path.relative_to(ROOT)} is left as it is: {reason}\n")
+            continue
+        now = replayed_guide(text) if path.parent == GUIDES else replayed(text)
         if now != text:
             differ += 1
             sys.stdout.write(f"{path.relative_to(ROOT)} differs\n")

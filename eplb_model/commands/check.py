@@ -11,7 +11,9 @@ from eplb_model.commands.searching import add_searching, chosen_search
 from eplb_model.commands.vectors import add_vector, chosen, words_again
 from eplb_model.explain.asked import Asked, on_machine_of, varied
 from eplb_model.explain.explanation import explain
+from eplb_model.format.machines import is_file_name
 from eplb_model.outcome import INTERRUPTED, Report
+from eplb_model.render.annotations import FORMATS
 from eplb_model.render.documents import report_document
 from eplb_model.render.explained import explanation_text
 from eplb_model.render.text import report_text
@@ -30,6 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="say why, step by step, and what would help; each suggestion is checked",
     )
+    parser.add_argument("--format", choices=tuple(FORMATS), help="for the eyes of a CI")
 
 
 def run(options: Namespace) -> int:
@@ -41,6 +44,9 @@ def run(options: Namespace) -> int:
     progress("")
     if options.json:
         print_json({**report_document(report), "vector": options.vector})
+    elif options.format:
+        file = options.vector if is_file_name(options.vector) else None
+        print(FORMATS[options.format](report, file))
     elif options.explain and report.finding is not None and not interrupted():
         asked = on_machine_of(Asked(scenario, vector, settings, switches), report)
         told = explain(asked, report, enough=search.enough)

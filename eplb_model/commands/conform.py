@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import Any
 
-from eplb_model.commands.printing import add_json, print_json, progress
+from eplb_model.commands.printing import add_json, pace, print_json, progress
 from eplb_model.conform import Conformance, predictions
 from eplb_model.format.machines import load_machine
 from eplb_model.tables import find_table, tables
@@ -27,10 +28,11 @@ def run(options: Namespace) -> int:
     chosen = tuple(map(find_table, options.tables)) or tables()
     machine = load_machine(options.machine) if options.machine else None
     done = Conformance()
+    started = time.monotonic()
     total = sum(len(table.rows) for table in chosen)
     for prediction in predictions(chosen, machine):
         done.predictions.append(prediction)
-        progress(f"{len(done.predictions)} of {total} rows")
+        progress(pace(len(done.predictions), total, time.monotonic() - started, "rows"))
     progress("")
     if options.json:
         print_json(_document(done, [table.name for table in chosen]))

@@ -70,7 +70,11 @@ def listing(names: Iterable[object]) -> str:
 def read_document(path: Path, label: str | None = None) -> dict[str, object]:
     """The object in a JSON file; `VectorError` says why there is none.  `label` names the file."""
     file = str(path) if label is None else label
-    text = _read_text(path, file)
+    return parse_document(_read_text(path, file), file)
+
+
+def parse_document(text: str, file: str) -> dict[str, object]:
+    """The object in a JSON text; `file` is what errors call it."""
     try:
         value = json.loads(
             text, object_pairs_hook=_Pairs.of, parse_int=_integer, parse_float=_number

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 from eplb_model.format.document import describe, listing
-from eplb_model.format.template import Node
+from eplb_model.format.template import Node, near
 from eplb_model.ops import OPERATIONS
 from eplb_model.ops.expression import COMPARISONS, Condition, Expression, Value, Variable
 from eplb_model.ops.moves import Move, PeerVariable, move
@@ -189,7 +189,8 @@ class _Reader:
             raise node.error('got an empty list; expected an operation ["kind", ...]')
         kind = written[0]  # never a parameter: a schema and a reader see what is done
         if not isinstance(kind, str) or kind not in KINDS:
-            raise node.error(f"unknown operation {describe(kind)}; known: {listing(KINDS)}")
+            known = f"{listing(KINDS)}{near(kind, KINDS)}"
+            raise node.error(f"unknown operation {describe(kind)}; known: {known}")
         if getattr(OPERATIONS[kind], "numbered", False) and self._endless:
             problem = f"{kind} inside forever; expected a program without an end around it"
             raise node.error(f"{problem}, for the n-th one waits for the n-th launch")

@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
 import re
@@ -22,6 +23,7 @@ from eplb_model.format.document import JsonPath, VectorError, describe, listing
 from eplb_model.protocols.environment import cap_in_force
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+FEW = 3  # names of which one sees at a glance which was meant
 RESERVED = ("by", "fn")  # an object with such a key is not an object with a member of that name
 
 Function = Callable[..., object]
@@ -69,7 +71,7 @@ class Node:
         """The error to raise where this value names nothing."""
         via = f" (from {self.via})" if self.via else ""
         got = f"{describe(self.value)}{via}{where}"
-        return self.error(f"unknown {what} {got}; known: {listing(known)}")
+        return self.error(f"unknown {what} {got}; known: {listing(known)}{near(self.value, known)}")
 
     # --- parts ---------------------------------------------------------------------------------
 
@@ -180,6 +182,18 @@ def node(value: object, file: str, path: JsonPath = (), scope: Scope | None = No
     if isinstance(value, dict) and "by" in value:
         return _of_choice(written, value, scope)
     return written
+
+
+def near(value: object, known: Collection[object]) -> str:
+    """The name that was meant, perhaps, for the end of a long list of names.
+
+    >>> near("coop_cta", ["machine", "coop_ctas", "nccl_ctas", "ranks"]), near("coop", ["cop"])
+    ("; perhaps 'coop_ctas'", '')
+    """
+    if len(known) <= FEW:
+        return ""
+    close = difflib.get_close_matches(str(value), map(str, known), 1, 0.75)
+    return f"; perhaps {describe(close[0])}" if close else ""
 
 
 def is_integer(value: object) -> bool:

@@ -73,6 +73,15 @@ class Driver:
         Whose two-thread event is performed: a class that takes `event_factory` and `flag_factory`.
     lacks
         What is missing here besides modules, in words.
+    devices
+        The module whose `Devices` a place uses.
+    scratch
+        Where the folder of a run is made; None for the usual place.
+    adapt
+        The scenario as it is run here and as the model is asked about it: on a machine there is.
+    on_gpus
+        Whether every rank needs a GPU of its own.  Their hosts spin, so a place there is at rest
+        when it tells nothing for a while; elsewhere when it uses no processor time.
     """
 
     name: str
@@ -82,6 +91,10 @@ class Driver:
     ties: Callable[[World, Sequence[int], Path], Ties]
     event_class: Callable[[], type] = library_event
     lacks: Callable[[], Sequence[str]] = tuple
+    devices: str = "eplb_real.hosts"
+    scratch: Path | None = None
+    on_gpus: bool = False
+    adapt: Callable[[Scenario], Scenario] = lambda scenario: scenario
 
 
 def library_modules(scenario: Scenario) -> tuple[str, ...]:

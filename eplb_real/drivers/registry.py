@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from eplb_real.drivers.base import Driver
+from eplb_real.drivers.cuda import CUDA
 from eplb_real.drivers.gloo import GLOO
 from eplb_real.drivers.threads import THREADS
-from eplb_real.drivers.vllm import BY_VERSION
+from eplb_real.drivers.vllm import WITH_VLLM
 
 DRIVERS: Mapping[str, Driver] = {
-    driver.name: driver for driver in (THREADS, GLOO, *BY_VERSION.values())
-}
-
-# Names that are known, and why there is nothing behind them here.
-ABSENT: Mapping[str, str] = {
-    "cuda": "not part of this version",
+    driver.name: driver for driver in (THREADS, GLOO, CUDA, *WITH_VLLM)
 }

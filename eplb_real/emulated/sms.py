@@ -90,15 +90,21 @@ class Distributor:
 
     def _bars(self, waiting: Running, other: Running) -> bool:
         """Whether a kernel that waits keeps another one, served after it, from being placed."""
-        switches = self._machine.switches
-        earlier = self.arrived.index(waiting) < self.arrived.index(other)
-        if waiting.kernel.gang:
-            return earlier
-        if waiting.kernel.cluster > 1:
-            bars_gangs = switches.clustered_waiter_blocks_gangs == "on"
-            return bars_gangs and earlier and other.kernel.gang
-        waits_long = switches.empty_waiter_blocks == "on" or len(waiting.ctas) > 0
-        return waits_long and not other.kernel.gang
+        if self.arrived.index(waiting) > self.arrived.index(other):
+            return False
+        bars_gangs = self._machine.switches.clustered_waiter_blocks_gangs == "on"
+        in_clusters = waiting.kernel.cluster > 1
+        return waiting.kernel.gang or (in_clusters and bars_gangs and other.kernel.gang)
+
+    def _kept_for(self, waiting: list[Running], other: Running) -> int | None:
+        """The size of groups from which on they are kept from a kernel for those that wait."""
+        empty_too = self._machine.switches.empty_waiter_blocks == "on"
+        clusters = [
+            each.kernel.cluster
+            for each in waiting
+            if not (each.kernel.gang or other.kernel.gang) and (empty_too or each.ctas)
+        ]
+        return min(clusters) if clusters else None
 
     # --- seats -------------------------------------------------------------------------------
 
@@ -108,14 +114,14 @@ class Distributor:
         grown: list[Running] = []
         for each in self._in_order_of_service():
             barred = any(self._bars(other, each) for other in stuck)
-            got = not barred and self._seat(each, one_cluster)
+            got = not barred and self._seat(each, one_cluster, self._kept_for(stuck, each))
             if got:
                 grown.append(each)
             if each.waits and not (got and one_cluster):
                 stuck.append(each)
         return grown
 
-    def _seat(self, running: Running, one_cluster: bool) -> bool:
+    def _seat(self, running: Running, one_cluster: bool, below: int | None) -> bool:
         kernel = running.kernel
         wanted = kernel.ctas - len(running.ctas)
         if one_cluster and not kernel.gang:
@@ -127,6 +133,7 @@ class Distributor:
             kernel.cluster,
             wanted,
             kernel.gang,
+            below,
         )
         running.start(found)
         return bool(found)

@@ -1,15 +1,11 @@
 """The hang on real GPUs, its circle as the model predicted it, and every cure.
 
-`python -m eplb_real.gpu.hang [--gpus N] [--json FILE]`
-
 On two GPUs and more: an exchange of real NCCL against a gang, in opposite orders.  On one GPU, what
 one GPU can show: a gang that waits beside a kernel that spins, and what stands behind it.
-Exit code 0 if everything came as the model says, 1 if not, 4 without a GPU.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -18,8 +14,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
-
-import torch
 
 from eplb_model.check import check
 from eplb_model.outcome import Report
@@ -30,7 +24,6 @@ from eplb_real.gpu.pool import Pool, pool
 from eplb_real.gpu.tables import VECTOR, settings
 
 MIB = 1 << 20
-RACES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,21 +245,20 @@ def one_gpu(teller: Teller) -> None:
                         "passes": passes})  # fmt: skip
 
 
-def main() -> int:
-    """Tell everything that the machine can show."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--gpus", type=int, default=None, help="how many to use; default all")
-    parser.add_argument("--races", type=int, default=RACES)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    there = torch.cuda.device_count()
-    gpus = min(options.gpus or there, there)
-    if not gpus:
-        sys.stderr.write(
-            "no GPU here; `eplb-model check coop_vs_nccl_frontier` shows the model's\n"
-        )
-        return 4
+def tell_all(gpus: int, races: int, seed: int, out: Path | None) -> bool:
+    """Tell everything that so many GPUs can show; whether it came as the model says.
+
+    Parameters
+    ----------
+    gpus
+        How many GPUs to use; with one it is another story.
+    races
+        At most so many unforced trials.
+    seed
+        Of their spins.
+    out
+        Where what was told is written as JSON.
+    """
     teller = Teller()
     one_gpu(teller)
     if gpus >= 2:
@@ -278,16 +270,10 @@ def main() -> int:
                         teller.tell(story, ranks)
                 if not environment:
                     teller.say("\n== nobody forces an order: two threads per rank, 132 SMs, no cap")
-                    teller.races(ranks, options.races, options.seed)
-    if options.json:
-        options.json.write_text(json.dumps(teller.told, indent=1) + "\n")
-    sys.stdout.write(
-        "\neverything came as the model says\n"
-        if teller.as_predicted
-        else "\nNOT as the model says\n"
+                    teller.races(ranks, races, seed)
+    if out:
+        out.write_text(json.dumps(teller.told, indent=1) + "\n")
+    teller.say(
+        "\neverything came as the model says" if teller.as_predicted else "\nNOT as the model says"
     )
-    return 0 if teller.as_predicted else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return teller.as_predicted

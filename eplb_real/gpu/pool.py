@@ -8,7 +8,6 @@ Rules:
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import selectors
@@ -25,7 +24,6 @@ from typing import Any
 from eplb_real.gpu.page import Page, new_page
 
 READY_WITHIN = 120.0  # seconds: imports, contexts, the first communicator
-PR_SET_PDEATHSIG = 1
 QUIET_NCCL = {  # multicast stays off (R12); a hung exchange is ours to end, not the watchdog's
     "NCCL_NVLS_ENABLE": "0",
     "TORCH_SYMM_MEM_DISABLE_MULTICAST": "1",
@@ -184,11 +182,3 @@ def pool(
             page.abort = 1
             for process in processes:
                 process.end()
-
-
-def end_with_parent() -> None:
-    """Ask the kernel to end this process with the one that started it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:
-        os._exit(1)

@@ -1,19 +1,16 @@
 """Measure one GPU: layout, placement, gangs, head of line, carve-out, queues, calls that block.
 
-`python -m eplb_real.gpu.probe --out FILE [--gpu N]` writes what was seen, one observation per line;
-`profile.py` makes a machine profile and measured tables of it, on any machine.
+What was seen is written one observation per line; `profile.py` makes a machine profile and a
+measured table of it, on any machine.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from eplb_real.gpu import words
 from eplb_real.gpu.pool import Late, Pool, RankError, pool
@@ -195,6 +192,44 @@ class Probe:
                     yield {"what": "two threads", "blocked": blocked, "other": other,
                            "returns": self._answers()}  # fmt: skip
 
+    def waiters(self) -> Iterator[dict[str, Any]]:
+        """Whether a kernel in clusters that waits keeps freed SMs from a later one (U1).
+
+        Eight SMs are held one by one; the first kernel takes the others and waits, then the second
+        is launched, and the eight are let go one after the other.
+        """
+        streams = self._rank.ask("new_streams", count=8)
+        for cluster in (1, 2, 4):
+            for name, footprint in (("exclusive", EXCLUSIVE), ("tiny", TINY)):
+                with self._fresh():
+                    yield from self._beside_waiter(streams, cluster, name, footprint)
+
+    def _beside_waiter(
+        self, streams: list[str], cluster: int, name: str, footprint: dict[str, int]
+    ) -> Iterator[dict[str, Any]]:
+        generation = self._generation
+        held: list[int] = []
+        for slot in range(8):
+            shape = {**EXCLUSIVE, "ctas": 1}
+            self._rank.ask("spinner", shape=shape, generation=generation, slot=slot,
+                           stream=streams[slot])  # fmt: skip
+            self._comes(words.SPINNERS_STARTED + slot, 1, 1.0)
+            held += self._holder_seats(1)
+        first = {**EXCLUSIVE, "ctas": 128, "cluster": cluster}
+        self._rank.ask("gang", shape=first, generation=generation, grain=2)
+        self._settled(words.GANG_STARTED)
+        second = {**footprint, "ctas": 128}
+        self._rank.ask("census", shape=second, generation=generation, linger=5.0)
+        for released in range(9):
+            if released:
+                self._page.put(0, words.SPINNER_RELEASE + released - 1, generation)
+            yield {
+                "what": "waiter", "cluster": cluster, "later": name, "released": released,
+                "first": self._settled(words.GANG_STARTED),
+                "second": self._settled(words.CENSUS_ENDED),
+                "held": held[released:],
+            }  # fmt: skip
+
     # --- what they share ---------------------------------------------------------------------
 
     def _gang_seats(
@@ -281,34 +316,27 @@ class _Fresh:
 
 PARTS: Sequence[str] = (
     "layout", "seats", "largest_gangs", "head_of_line", "carve_out", "queues", "calls", "threads",
+    "waiters",
 )  # fmt: skip
 
 
-def main() -> None:
-    """Run the probe and write its observations."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--gpu", type=int, default=0)
-    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
-    options = parser.parse_args()
-    count = 0
-    with options.out.open("w") as out, pool(1, options.gpu, nccl=False) as ranks:
-        out.write(json.dumps({"what": "about", **ranks.about[0]}) + "\n")
+def observations(
+    out: IO[str], parts: Sequence[str], host: Mapping[str, str], say: Callable[[str], None]
+) -> None:
+    """Ask the first visible GPU everything, and write one observation per line.
+
+    The first line says what it is, with what is known of the host.
+    """
+    with pool(1, 0, nccl=False) as ranks:
+        out.write(json.dumps({"what": "about", **ranks.about[0], **host}) + "\n")
         probe = Probe(ranks)
-        for name in options.parts:
+        for name in parts:
             part: Callable[[], Iterator[dict[str, Any]]] = getattr(probe, name)
             begun = time.monotonic()
             for found in part():
                 out.write(json.dumps(found) + "\n")
                 out.flush()
-                count += 1
-            sys.stdout.write(f"{name}: {time.monotonic() - begun:.1f} s\n")
-            sys.stdout.flush()
+            say(f"{name}: {time.monotonic() - begun:.1f} s")
         after = ranks.all("about")[0]
         out.write(json.dumps({"what": "memory", "before": ranks.about[0]["used_bytes"],
                               "after": after["used_bytes"]}) + "\n")  # fmt: skip
-    sys.stdout.write(f"{count} observations in {options.out}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,15 +1,9 @@
-"""What a probe saw, as a machine profile and as a measured table that the model is held to.
-
-`python -m eplb_real.gpu.profile RAW --machine NAME --driver V --date D --profile OUT --table OUT`
-"""
+"""What a probe saw, as a machine profile and as a measured table that the model is held to."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from eplb_real.gpu.tables import written
@@ -64,8 +58,26 @@ def rows(seen: Sequence[Seen]) -> Iterator[dict[str, Any]]:
                 }
             case "largest gang":
                 yield from _largest(each)
+            case "waiter":
+                yield from _waiter(each)
             case _:
                 pass
+
+
+def _waiter(each: Seen) -> Iterator[dict[str, Any]]:
+    chosen = {
+        "first_cluster": each["cluster"],
+        "later_footprint": each["later"],
+        "released": each["released"],
+    }
+    for stream, kernel in (("waiting", "first"), ("behind", "second")):
+        yield {
+            "rule": "G17c",
+            "vector": "later_kernel_beside_waiter",
+            "set": chosen,
+            "observe": f"started 0.{stream}",
+            "outcome": each[kernel],
+        }
 
 
 def _largest(each: Seen) -> Iterator[dict[str, Any]]:
@@ -82,34 +94,12 @@ def _largest(each: Seen) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def main() -> None:
-    """Write the profile and the table of a probe."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("raw", type=Path)
-    parser.add_argument("--machine", required=True)
-    parser.add_argument("--driver", required=True)
-    parser.add_argument("--date", required=True)
-    parser.add_argument("--profile", type=Path, required=True)
-    parser.add_argument("--table", type=Path, required=True)
-    options = parser.parse_args()
-    seen = [json.loads(line) for line in options.raw.read_text().splitlines()]
-    about = seen[0]
-    provenance = {
-        "machine": options.machine, "gpu": about["gpu"], "driver": options.driver,
-        "cuda": about["cuda"], "torch": about["torch"], "date": options.date,
-        "command": "python -m eplb_real.gpu.probe",
-        "how": "Stand-in kernels that write the SM of each CTA; each point once.",
-    }  # fmt: skip
-    machine = profile(seen, options.profile.stem, provenance)
-    options.profile.write_text(json.dumps(machine, indent=2) + "\n")
-    options.table.write_text(written({
+def table(seen: Sequence[Seen], name: str, provenance: Mapping[str, Any]) -> str:
+    """The measured table of a probe, as it is written."""
+    return written({
         "schema": "eplb-measured/1",
-        "name": options.table.stem,
+        "name": name,
         "about": "Where kernels go on an empty GPU, and the largest gangs beside others.",
         "provenance": provenance,
         "rows": list(rows(seen)),
-    }))  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()
+    })  # fmt: skip

@@ -22,9 +22,10 @@ import torch.distributed as dist
 
 from eplb_real.gpu import words
 from eplb_real.gpu.calls import HostCalls
-from eplb_real.gpu.launcher import DriverError, Launcher, Shape
+from eplb_real.gpu.launcher import Launcher
 from eplb_real.gpu.page import Page
-from eplb_real.gpu.pool import end_with_parent
+from eplb_real.nursery import die_with_parent
+from eplb_real.nvidia import DriverError, Shape
 
 PATIENCE = 20.0  # seconds before a kernel of ours leaves by itself
 
@@ -216,11 +217,16 @@ class Rank:
 
         threading.Thread(target=launch, daemon=True).start()
 
-    def new_streams(self, count: int) -> None:
-        """Create streams, one after the other, and use each once."""
-        self._handles += [self.launcher.new_stream() for _ in range(count)]
+    def new_streams(self, count: int) -> list[str]:
+        """Create streams, one after the other, and use each once; their names."""
+        names = [f"new{len(self._handles) + number}" for number in range(count)]
+        for name in names:
+            handle = self.launcher.new_stream()
+            self.streams[name] = torch.cuda.ExternalStream(handle)
+            self._handles.append(handle)
         for handle in self._handles:
             self._stamp(handle, words.CENSUS, 0)
+        return names
 
     def block_streams(self, blocked: list[int], generation: int) -> None:
         """Let some of the new streams wait for what `side` holds; every stream then marks itself.
@@ -259,7 +265,7 @@ def _ns(seconds: float) -> int:
 
 def main() -> None:
     """Serve commands until the input closes."""
-    end_with_parent()
+    die_with_parent()
     rank, ranks, device = (int(text) for text in sys.argv[1:4])
     here = Rank(rank, ranks, device, Path(sys.argv[4]), sys.argv[5] if len(sys.argv) > 5 else "")
     _answer({"ready": True, **here.about()})

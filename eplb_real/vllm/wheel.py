@@ -19,6 +19,8 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from eplb_model.outcome import Lacking
+
 VERSIONS = ("0.20.0", "0.33.0")
 REFERENCE = "0.20.0"
 
@@ -35,7 +37,7 @@ PLATFORMS = ("manylinux_2_35_x86_64", "manylinux_2_31_x86_64", "manylinux_2_28_x
 RECORD = "RECORD"
 
 
-class WheelError(RuntimeError):
+class WheelError(Lacking):
     """There is no such version in the cache, or what is there is not what the wheel had."""
 
 

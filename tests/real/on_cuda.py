@@ -1,62 +1,97 @@
-"""What two ranks do in tests on a GPU; they share it if there is only one."""
+"""What ranks do in tests on GPUs; two share one if there is only one."""
 
+import random
 from types import SimpleNamespace
 
 import torch
 import torch.distributed as dist
 
 from eplb_real.communicators.factory import create_eplb_communicator
-from eplb_real.communicators.torch_gloo import TorchDistGlooStagedEplbCommunicator
+from eplb_real.communicators.nccl4py import Nccl4pyCommunicator
 from eplb_real.exchange import rearrange
 from eplb_real.main_thread import AsyncEplb
 from eplb_real.maps import Maps
 from eplb_real.state import Groups, Model
 from tests.real.on_rank import STALE, tagged, tags_of
-from tests.real.on_worker import EXPERTS, PLACEMENT, agrees, rolled, run_until
+from tests.real.on_worker import agrees, rolled, run_until
 
 DTYPES = [torch.bfloat16, torch.int64, torch.float8_e4m3fn]
+BYTES = [torch.bfloat16, torch.int64]  # what NCCL itself has a type for
+
+
+def placements(seed, ranks, rows, layers):
+    """Maps before and after: every expert somewhere, redundant ones where the seed puts them."""
+    chosen = random.Random(seed)
+    experts = ranks * rows - ranks  # one redundant expert per rank
+
+    def one():
+        placed = [*range(experts), *(chosen.randrange(experts) for _ in range(ranks))]
+        chosen.shuffle(placed)
+        return placed
+
+    return [one() for _ in range(layers)], [one() for _ in range(layers)]
+
+
+def placed(context, placement, dtypes=DTYPES):
+    """The weights of this rank by layer, and its buffer, on its GPU."""
+    torch.cuda.set_device(context.rank % torch.cuda.device_count())
+    rows = len(placement[0]) // context.size
+    mine = slice(context.rank * rows, context.rank * rows + rows)
+    weights = [on_gpu(tagged(row[mine], dtypes)) for row in placement]
+    return weights, on_gpu(tagged([STALE % 64] * rows, dtypes))
 
 
 def on_gpu(layer):
     return [tensor.cuda() for tensor in layer]
 
 
-def placed(context, placement):
-    """The weights of this rank by layer, and its buffer, on its GPU."""
-    torch.cuda.set_device(context.rank % torch.cuda.device_count())
-    rows = len(placement[0]) // 2
-    mine = slice(context.rank * rows, context.rank * rows + rows)
-    weights = [on_gpu(tagged(row[mine], DTYPES)) for row in placement]
-    return weights, on_gpu(tagged([STALE] * rows, DTYPES))
+def communicator(context, backend, weights, buffer):
+    """A communicator of the factory on the group of all ranks, with what its backend needs."""
+    everybody = list(range(context.size))
+    group = dist.new_group(everybody, backend="gloo")
+    device = torch.device("cuda", torch.cuda.current_device())
+    nccl = dist.new_group(everybody, backend="nccl") if backend == "torch_nccl" else group
+    own = Nccl4pyCommunicator(group, device) if backend == "pynccl" else None
+    both = SimpleNamespace(
+        cpu_group=group,
+        device_group=nccl,
+        device_communicator=own and SimpleNamespace(pynccl_comm=own),
+    )
+    name, _, in_place = backend.partition(" ")
+    if in_place:
+        return create_eplb_communicator(both, name, weights, buffer, version="0.33")
+    return create_eplb_communicator(both, name, weights[0])
 
 
 def exchange_layers(context, backend, old, new):
     """All layers, each row tagged with its expert; the tags afterwards."""
-    weights, buffer = placed(context, old)
-    group = context.group([0, 1])
-    device = dist.new_group([0, 1], backend="nccl") if backend == "torch_nccl" else group
-    both = SimpleNamespace(cpu_group=group, device_group=device, device_communicator=None)
-    made = create_eplb_communicator(both, backend, weights[0])
-    rearrange(old, new, weights, buffer, made, rank=context.rank, ranks=2)
+    dtypes = DTYPES if backend != "pynccl" else BYTES
+    weights, buffer = placed(context, old, dtypes)
+    made = communicator(context, backend, weights, buffer)
+    rearrange(old, new, weights, buffer, made, rank=context.rank, ranks=context.size)
+    torch.cuda.synchronize()
     tags = [tags_of(layer) for layer in weights]
     assert all(other == layer[0] for layer in tags for other in layer)
     return [layer[0] for layer in tags]
 
 
-def cycles(context, version, count):
+def cycles(context, version, count, backend="torch_gloo"):
     """Whether maps and weights agree after each step of some cycles."""
-    weights, buffer = placed(context, PLACEMENT)
-    group = context.group([0, 1])
-    data = dist.new_group([0, 1], backend="gloo")
-    workers = dist.new_group([0, 1], backend="gloo")
-    load = torch.zeros(len(PLACEMENT), EXPERTS, dtype=torch.int64, device="cuda")
-    maps = Maps.of(PLACEMENT, EXPERTS, load.device)
-    made = TorchDistGlooStagedEplbCommunicator(data)
+    everybody = list(range(context.size))
+    placement, _ = placements(7, context.size, 3, 3)
+    experts = max(map(max, placement)) + 1
+    dtypes = DTYPES if backend != "pynccl" else BYTES
+    weights, buffer = placed(context, placement, dtypes)
+    group = context.group(everybody)
+    workers = dist.new_group(everybody, backend="gloo")
+    load = torch.zeros(len(placement), experts, dtype=torch.int64, device="cuda")
+    maps = Maps.of(placement, experts, load.device)
+    made = communicator(context, backend, weights, buffer)
     model = Model("one", maps, weights, buffer, made, rolled, load)
-    groups = Groups(group, group, workers, context.rank, 2)
+    groups = Groups(group, group, workers, context.rank, context.size)
     eplb = AsyncEplb([model], groups, step_interval=4, version=version, debug=True)
     eplb.start()
-    run_until(eplb, lambda: eplb.cycles > count, lambda: agrees(model, context.rank, 2))
+    run_until(eplb, lambda: eplb.cycles > count, lambda: agrees(model, context.rank, context.size))
     eplb.drain()
     eplb.stop()
-    return agrees(model, context.rank, 2)
+    return agrees(model, context.rank, context.size)

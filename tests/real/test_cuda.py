@@ -12,9 +12,10 @@ import torch
 from eplb_real.events import CpuGpuEvent
 from eplb_real.streams import side_stream
 from tests.real import on_cuda
+from tests.real.ranks import Ranks
 
 GPUS = torch.cuda.device_count()
-pytestmark = pytest.mark.skipif(GPUS == 0, reason="no GPU")
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(GPUS == 0, reason="no GPU")]
 CYCLES = 200_000_000  # of the device's clock: about 0.1 s
 
 
@@ -51,27 +52,45 @@ def test_without_the_event_the_same_work_overtakes_the_slow_kernel():
     assert seen.item() == 0
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "torch_gloo",
-        pytest.param(
-            "torch_nccl",
-            marks=pytest.mark.skipif(GPUS < 2, reason="NCCL needs a GPU per rank, here is one"),
-        ),
-    ],
-)
-def test_layers_on_gpus_are_exchanged(own_ranks, backend):
-    old = [[0, 1, 2, 0], [2, 1, 0, 2]]
-    new = [[0, 2, 2, 1], [1, 1, 0, 0]]
-
-    seen = own_ranks.run(on_cuda.exchange_layers, backend, old, new)
-
-    assert seen == [[row[:2] for row in new], [row[2:] for row in new]]
+@pytest.fixture(params=[2, 4] if GPUS >= 4 else [2])
+def gpu_ranks(request):
+    """Ranks of their own: two share a GPU if there is one, four want one each."""
+    pool = Ranks(request.param)
+    yield pool
+    pool.close()
 
 
+def _can(backend, ranks):
+    """Skip where a backend lacks its library, or a GPU per rank."""
+    library = {"pynccl": "nccl.core", "nixl": "nixl"}.get(backend.partition(" ")[0])
+    if library is not None:
+        pytest.importorskip(library, reason=f"{backend} needs {library}, which is not installed")
+    if backend != "torch_gloo" and ranks.size > GPUS:
+        pytest.skip(f"{backend} needs a GPU per rank, here are {GPUS}")
+
+
+BACKENDS = ["torch_gloo", "torch_nccl", "pynccl", "nixl", "nixl in place"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_layers_on_gpus_are_exchanged_expert_by_expert(gpu_ranks, backend, seed):
+    _can(backend, gpu_ranks)
+    rows, layers = 4, 4
+    old, new = on_cuda.placements(seed, gpu_ranks.size, rows, layers)
+
+    seen = gpu_ranks.run(on_cuda.exchange_layers, backend, old, new)
+
+    assert seen == [
+        [row[rank * rows : rank * rows + rows] for row in new] for rank in range(gpu_ranks.size)
+    ]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("version", ["0.20", "0.33"])
-def test_cycles_on_a_gpu_keep_maps_and_weights_together(own_ranks, version):
-    seen = own_ranks.run(on_cuda.cycles, version, 2)
+def test_cycles_on_gpus_keep_maps_and_weights_together(gpu_ranks, version, backend):
+    _can(backend, gpu_ranks)
 
-    assert seen == [True, True]
+    seen = gpu_ranks.run(on_cuda.cycles, version, 2, backend)
+
+    assert seen == [True] * gpu_ranks.size

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from eplb_real import cli
 from eplb_real.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +67,9 @@ def test_what_can_not_be_used_is_one_line(capsys, arguments, code, error):
 
 
 def test_a_driver_without_its_library_exits_4(capsys, monkeypatch):
-    monkeypatch.setattr(cli, "lacking", lambda modules: ["torch"] if modules else [])
+    monkeypatch.setattr(
+        "eplb_real.commands.choosing.lacking", lambda modules: ["torch"] if modules else []
+    )
 
     assert main(["replay", "p2p_lists_agree", "--driver", "gloo"]) == 4
     assert capsys.readouterr().err == (
@@ -77,7 +78,9 @@ def test_a_driver_without_its_library_exits_4(capsys, monkeypatch):
 
 
 def test_a_vector_without_the_library_it_needs_exits_4(capsys, monkeypatch):
-    monkeypatch.setattr(cli, "lacking", lambda modules: ["torch"] if modules else [])
+    monkeypatch.setattr(
+        "eplb_real.commands.replay.lacking", lambda modules: ["torch"] if modules else []
+    )
 
     assert main(["replay", "cpu_gpu_event_handshake"]) == 4
     assert capsys.readouterr().err == (

@@ -1,0 +1,35 @@
+"""Examples for the help of each command; tests/test_cli_help.py runs every one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+FLAGSHIP = "coop_vs_nccl_opposite_order"
+RING = "--vary coop_ctas=112..132,4 --vary nccl_ctas=4,8,16"
+
+EXAMPLES: Mapping[str, Sequence[str]] = {
+    "check": (
+        f"eplb-model check {FLAGSHIP}",
+        f"eplb-model check {FLAGSHIP} --set coop_ctas=128 --set nccl_ctas=4",
+        f"eplb-model check {FLAGSHIP} --machine h20 --set coop_ctas=70 --set nccl_ctas=12",
+        f"eplb-model check {FLAGSHIP} --switch packing=all --json",
+        f"eplb-model check {FLAGSHIP} --explain",
+        f"eplb-model check {FLAGSHIP} --format github",
+    ),
+    "render": (
+        f"eplb-model render {FLAGSHIP} --format mermaid",
+        f"eplb-model render {FLAGSHIP} --format html > hang.html",
+    ),
+    "explore": (f"eplb-model explore {FLAGSHIP}", f"eplb-model explore {FLAGSHIP} --out walk.html"),
+    "without": ("eplb-model without event_wait_after_record --op 'consumer: wait_flag recorded'",),
+    "show": (f"eplb-model show {FLAGSHIP} --set order=free",),
+    "replay": (f"eplb-model replay {FLAGSHIP} --schedule '0.eplb 0.main 1.main 1.eplb'",),
+    "sweep": (
+        f"eplb-model sweep {FLAGSHIP} {RING}",
+        f"eplb-model sweep {FLAGSHIP} --vary ranks=2,3 --json",
+    ),
+    "list": ("eplb-model list", "eplb-model list --bugs"),
+    "conform": ("eplb-model conform nccl_ctas",),
+    "schema": ("eplb-model schema", "eplb-model schema eplb-vector/1"),
+    "doctor": ("eplb-model doctor", "eplb-model doctor --json"),
+}

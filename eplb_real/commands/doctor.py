@@ -1,0 +1,30 @@
+"""`eplb-real doctor`: what can run here."""
+
+from __future__ import annotations
+
+import argparse
+
+from eplb_model.outcome import LACKING
+from eplb_real.commands.printing import add_json, print_json
+from eplb_real.doctor import diagnosis
+from eplb_real.drivers.registry import DRIVERS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take nothing of its own."""
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print versions, the machine, and what each driver lacks."""
+    found = diagnosis(DRIVERS.values())
+    if options.json:
+        print_json({"schema": "eplb-real-doctor/1", **found})
+    else:
+        for name, value in found["versions"].items():
+            print(f"{name:<12} {value}")
+        for name, value in found["machine"].items():
+            print(f"{name:<12} {value}")
+        for name, missing in found["drivers"].items():
+            print(f"{name:<12} {'can run' if not missing else 'lacks ' + ', '.join(missing)}")
+    return LACKING if any(found["drivers"].values()) else 0
