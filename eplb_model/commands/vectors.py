@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shlex
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from eplb_model.outcome import UsageError
 from eplb_model.scenario import Scenario
-from eplb_model.vector import load
+from eplb_model.vector import VectorFile, load
 
 
-def add_vector(parser: ArgumentParser) -> None:
+def add_vector(
+    parser: ArgumentParser,
+    metavar: str = "NAME|FILE",
+    what: str = "a vector of the catalogue, or a file",
+) -> None:
     """Take a vector and what may be set in it."""
-    parser.add_argument("vector", metavar="NAME|FILE", help="a vector of the catalogue, or a file")
+    parser.add_argument("vector", metavar=metavar, help=what)
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="set a parameter"
     )
@@ -27,8 +32,22 @@ def add_vector(parser: ArgumentParser) -> None:
     )
 
 
+class Chosen(NamedTuple):
+    """A vector, and what is set in it."""
+
+    vector: VectorFile
+    settings: Mapping[str, object]
+    switches: Mapping[str, str]
+
+
 def chosen_scenario(options: Namespace, also: Sequence[str] = ()) -> Scenario:
     """The scenario that the options name, with further `name=value` texts; a later one wins."""
+    vector, settings, switches = chosen(options, also)
+    return vector.scenario(settings, switches)
+
+
+def chosen(options: Namespace, also: Sequence[str] = ()) -> Chosen:
+    """The vector that the options name, and what they set in it."""
     settings = [*options.set, *also]
     for text in settings:
         pair(text, "--set")
@@ -37,7 +56,7 @@ def chosen_scenario(options: Namespace, also: Sequence[str] = ()) -> Scenario:
     if options.machine:
         named["machine"] = options.machine
     switches = dict(pair(text, "--switch") for text in options.switch)
-    return vector.scenario(named, switches)
+    return Chosen(vector, named, switches)
 
 
 def pair(text: str, option: str) -> tuple[str, str]:
