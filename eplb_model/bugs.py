@@ -5,11 +5,12 @@ Rule: nothing is said here that the vectors don't say; the table is made from th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from eplb_model.vector import VectorFile
+from eplb_model.vector import VECTORS, VectorFile, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,13 @@ def bugs(vectors: Iterable[VectorFile]) -> tuple[Bug, ...]:
             twins.setdefault(fixed, vector)
     pairs = [_bug(by_name[name], twin) for name, twin in twins.items()]
     return tuple(sorted((pair for pair in pairs if pair.classes), key=_order))
+
+
+def twins_of(name: str) -> Iterator[VectorFile]:
+    """The vectors of the catalogue that fix this one; only these are read in full."""
+    for path in sorted(VECTORS.glob("*.json")):
+        if json.loads(path.read_text("utf-8")).get("fixes") == name:
+            yield load(path.stem)
 
 
 def bugs_table(pairs: Iterable[Bug]) -> str:

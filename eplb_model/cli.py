@@ -13,6 +13,8 @@ from eplb_model.commands.examples import EXAMPLES
 
 COMMANDS: Mapping[str, str] = {
     "check": "explore every schedule; say what goes wrong",
+    "render": "a report as text, Mermaid, DOT, a Perfetto trace or a page",
+    "explore": "walk the states by hand, in a browser",
     "without": "check without one operation: is it needed?",
     "show": "print a vector in words",
     "replay": "follow a schedule step by step",

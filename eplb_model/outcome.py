@@ -77,6 +77,11 @@ class Wait:
         self._explain = explain
 
     @property
+    def told(self) -> tuple[str, Clauses]:
+        """Why, and on whom, worked out once for both."""
+        return self._explain()
+
+    @property
     def why(self) -> str:
         return self._explain()[0]
 
@@ -93,6 +98,7 @@ class Waiting:
     why: str
     on: Clauses
     doing: str = ""  # kernel and launching thread, for a stream
+    kind: Literal["thread", "stream", "engine"] = "thread"
 
     @property
     def freed_by(self) -> tuple[Actor, ...]:

@@ -21,11 +21,14 @@ from typing import Any, TypeAlias, cast
 from eplb_model.build import Build
 from eplb_model.build.words import name_from
 from eplb_model.check import Search, Strategy, assumptions, check, finding_at, machines
+from eplb_model.explain.asked import Asked, on_machine_of
+from eplb_model.explain.explanation import explain
 from eplb_model.format.document import dump
 from eplb_model.format.machines import is_file_name
 from eplb_model.format.template import NAME
 from eplb_model.format.writing import scenario_document
 from eplb_model.outcome import Action, Finding, Report, Verdict, When
+from eplb_model.render.explained import explanation_text
 from eplb_model.render.text import report_text
 from eplb_model.scenario import Scenario
 from eplb_model.session import CURRENT, Checked, CheckFailed, Limits, Session
@@ -77,7 +80,7 @@ def assert_no_hang(
     __tracebackhide__ = True
     checked = _check(what, settings, search)
     if checked.report.verdict not in ("ok", *allow):
-        raise CheckFailed(_explained(checked.report), checked)
+        raise CheckFailed(_explained(checked.report, _scenario(what, settings)[0]), checked)
     return checked.report
 
 
@@ -109,7 +112,8 @@ def assert_finds(
     report = checked.report
     if report.verdict != verdict or when not in (None, report.when):
         wanted = verdict if when is None else f"{verdict} on {when} run"
-        raise CheckFailed(f"expected {wanted}; got\n{_explained(report)}", checked)
+        told = _explained(report, _scenario(what, settings)[0])
+        raise CheckFailed(f"expected {wanted}; got\n{told}", checked)
     return report
 
 
@@ -150,7 +154,8 @@ def assert_expected(
         if wrong:
             where = "".join(f" {name}={value}" for name, value in settings.items())
             said = f"{vector.name}{where} expects {'; '.join(wrong)}"
-            raise CheckFailed(f"{said}\n{_explained(checked.report)}", checked)
+            told = _explained(checked.report, vector.scenario(settings))
+            raise CheckFailed(f"{said}\n{told}", checked)
     return tuple(reports)
 
 
@@ -179,7 +184,7 @@ def assert_run(what: Checkable, schedule: Sequence[Action], /, **settings: Setti
     finding = finding_at(replay(scenario.world, steps).last, steps)
     if finding is not None:
         checked = Checked(_report_of_run(scenario, finding), vector)
-        raise CheckFailed(_explained(checked.report), checked)
+        raise CheckFailed(_explained(checked.report, scenario), checked)
 
 
 def _report_of_run(scenario: Scenario, finding: Finding) -> Report:
@@ -283,8 +288,12 @@ def _enough(limits: Limits, clock: Callable[[], float] | None) -> Callable[[], s
     return lambda: "time_limit" if clock() > ends else None
 
 
-def _explained(report: Report) -> str:
+def _explained(report: Report, scenario: Scenario) -> str:
+    """Why, without a search for cures: a failing test should fail soon."""
     text = report_text(report)
+    if report.finding is not None:
+        asked = on_machine_of(Asked(scenario), report)
+        text = explanation_text(explain(asked, report, with_cures=False))
     cut = report.bounds.get("cut")
     if report.verdict != "unknown" or cut is None:
         return text

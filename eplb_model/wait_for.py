@@ -15,35 +15,53 @@ import networkx as nx
 from eplb_model.outcome import Actor, Clauses, Waiting
 from eplb_model.state import State
 from eplb_model.step import options
+from eplb_model.words import actor_kind
+
+MOST_CLAUSES = 4_096
 
 
 def waiting(state: State) -> tuple[Waiting, ...]:
     """Every actor with work left that can't move now: why, on whom, and what it is doing."""
+    return tuple(
+        Waiting(
+            actor,
+            _reasons(waits),
+            _either([on for _, on in waits]),
+            doing(state, actor),
+            actor_kind(state.world, actor),
+        )
+        for actor, waits in _waits(state).items()
+    )
+
+
+def stuck_set(state: State) -> frozenset[Actor]:
+    """The greatest set of actors that can never move again; empty if everybody may get on.
+
+    Whoever has several next steps is blocked if each of them is.
+    """
+    waits = {actor: [on for _, on in each] for actor, each in _waits(state).items()}
+    stuck = frozenset(waits)
+    alive = frozenset(state.unfinished())
+    while True:
+        helpers = alive - stuck
+        left = frozenset(
+            actor for actor in stuck if all(_blocked(on, helpers) for on in waits[actor])
+        )
+        if left == stuck:
+            return stuck
+        stuck = left
+
+
+def _waits(state: State) -> dict[Actor, list[tuple[str, Clauses]]]:
+    """For every actor that can't move, why and on whom, for each of its next steps."""
     found: dict[Actor, list[tuple[str, Clauses]]] = {}
     moving = set()
     for (actor, _), wait in options(state):
         if wait is None:
             moving.add(actor)
         else:
-            found.setdefault(actor, []).append((wait.why, wait.on))
-    return tuple(
-        Waiting(actor, _reasons(waits), _either([on for _, on in waits]), doing(state, actor))
-        for actor, waits in found.items()
-        if actor not in moving
-    )
-
-
-def stuck_set(state: State) -> frozenset[Actor]:
-    """The greatest set of actors that can never move again; empty if everybody may get on."""
-    waits = {each.actor: each.on for each in waiting(state)}
-    stuck = frozenset(waits)
-    alive = frozenset(state.unfinished())
-    while True:
-        helpers = alive - stuck
-        left = frozenset(actor for actor in stuck if _blocked(waits[actor], helpers))
-        if left == stuck:
-            return stuck
-        stuck = left
+            found.setdefault(actor, []).append(wait.told)
+    return {actor: waits for actor, waits in found.items() if actor not in moving}
 
 
 def circle(waits: Iterable[Waiting], stuck: frozenset[Actor]) -> tuple[Actor, ...]:
@@ -81,9 +99,16 @@ def _reasons(waits: list[tuple[str, Clauses]]) -> str:
 
 
 def _either(alternatives: list[Clauses]) -> Clauses:
-    """The waits of an actor with several next steps: it moves once one of them can be taken."""
+    """The waits of an actor with several next steps: it moves once one of them can be taken.
+
+    Among many peers that has too many clauses to write down; then those of the first step that are
+    there stand for all, since none of the steps can be taken.
+    """
+    alternatives = list(dict.fromkeys(alternatives))
     clauses: set[tuple[Actor, ...]] = {()}
     for on in alternatives:
+        if len(clauses) * len(on) > MOST_CLAUSES:
+            return tuple(sorted(alternatives[0]))
         clauses = {tuple(sorted({*left, *right})) for left in clauses for right in on}
     return tuple(sorted(clauses))
 

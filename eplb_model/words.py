@@ -6,11 +6,13 @@ Rule: it says what will be checked after all parameters are applied, not how the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from eplb_model.ops.threads import Branch
+from eplb_model.outcome import Actor
 from eplb_model.scenario import Scenario
 from eplb_model.trace import phrase
-from eplb_model.world import Kernel, Program
+from eplb_model.world import ENGINE, Kernel, Program, World
 
 
 def scenario_text(scenario: Scenario) -> str:
@@ -30,6 +32,13 @@ def kernel_text(kernel: Kernel) -> str:
     if kernel.module is not None:
         line += f", loaded at first use from module {kernel.module}"
     return line
+
+
+def actor_kind(world: World, actor: Actor) -> Literal["thread", "stream", "engine"]:
+    """What an actor is; an engine does one-sided reads and is no stream of a GPU."""
+    if not actor.is_stream:
+        return "thread"
+    return "engine" if world.stream_specs[actor.slot].kind == ENGINE else "stream"
 
 
 def _lines(scenario: Scenario) -> Iterator[str]:

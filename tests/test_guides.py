@@ -24,10 +24,11 @@ def test_a_guide_prints_what_it_shows(name):
     assert replayed_guide(text) == text
 
 
-def test_there_is_a_guide_for_each_of_the_five_minutes():
+def test_there_is_a_guide_for_each_of_the_five_minutes_and_for_gpus():
     assert NAMES == [
         "change_a_parameter.md",
         "gate_your_ci.md",
+        "gpu_runner.md",
         "replay_on_your_machine.md",
         "see_the_hang.md",
         "your_protocol.md",

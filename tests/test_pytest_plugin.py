@@ -70,8 +70,8 @@ def test_a_failure_prints_the_explanation_and_writes_a_vector_that_says_the_same
     result.stdout.fnmatch_lines(
         [
             "E*waits_for_nobody: deadlock, on every run",
+            "E*However",
             "E*How to get there*",
-            "E*Nobody can move:",
             "*eplb-checker*",
             f"eplb-failures/{path.name} holds the vector of this deadlock; *",
             f"  eplb-model check eplb-failures/{path.name}",
@@ -145,7 +145,7 @@ def test_a_schedule_that_hypothesis_draws_becomes_a_file_too(run, written):
 
     result.assert_outcomes(failed=1)
     assert len(written()) == 1
-    result.stdout.fnmatch_lines(["E*How to get there (5 steps):"])
+    result.stdout.fnmatch_lines(["E*How to get there (*"])
 
 
 def test_verdicts_are_counted_in_the_statistics_of_hypothesis(run):

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import shlex
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from eplb_model.format.parameters import Scalar
 from eplb_model.outcome import UsageError
 from eplb_model.scenario import Scenario
-from eplb_model.vector import load
+from eplb_model.vector import VectorFile, load
 
 Settings: TypeAlias = tuple[tuple[str, Scalar], ...]
 Switches: TypeAlias = tuple[tuple[str, str], ...]
 
 
-def add_vector(parser: ArgumentParser) -> None:
+def add_vector(
+    parser: ArgumentParser,
+    metavar: str = "NAME|FILE",
+    what: str = "a vector of the catalogue, or a file",
+) -> None:
     """Take a vector and what may be set in it."""
-    parser.add_argument("vector", metavar="NAME|FILE", help="a vector of the catalogue, or a file")
+    parser.add_argument("vector", metavar=metavar, help=what)
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="set a parameter"
     )
@@ -32,14 +36,28 @@ def add_vector(parser: ArgumentParser) -> None:
     )
 
 
+class Chosen(NamedTuple):
+    """A vector, and what is set in it."""
+
+    vector: VectorFile
+    settings: Mapping[str, Scalar]
+    switches: Mapping[str, str]
+
+
 def chosen_scenario(options: Namespace, also: Sequence[str] = ()) -> Scenario:
     """The scenario that the options name, with further `name=value` texts; a later one wins."""
-    settings, switches = chosen_settings(options, also)
-    return load(options.vector).scenario(dict(settings), dict(switches))
+    vector, settings, switches = chosen(options, also)
+    return vector.scenario(settings, switches)
 
 
 def chosen_settings(options: Namespace, also: Sequence[str] = ()) -> tuple[Settings, Switches]:
-    """The parameters and the switches that the options set."""
+    """What the options set, as values that travel."""
+    _, settings, switches = chosen(options, also)
+    return tuple(settings.items()), tuple(switches.items())
+
+
+def chosen(options: Namespace, also: Sequence[str] = ()) -> Chosen:
+    """The vector that the options name, and what they set in it."""
     settings = [*options.set, *also]
     for text in settings:
         pair(text, "--set")
@@ -48,7 +66,7 @@ def chosen_settings(options: Namespace, also: Sequence[str] = ()) -> tuple[Setti
     if options.machine:
         named["machine"] = options.machine
     switches = dict(pair(text, "--switch") for text in options.switch)
-    return tuple(named.items()), tuple(switches.items())
+    return Chosen(vector, named, switches)
 
 
 def pair(text: str, option: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ step relation, so a loop that is found is one, whatever a bound or a reduction l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -93,9 +93,12 @@ def _given_up(found: Exploration, claim: Stated) -> Iterator[GivenUp]:
             yield GivenUp(claim, rank, entry, _round_trip(found, component, entry), always)
 
 
-def has_fair_loop(found: Exploration) -> bool:
-    """Whether some fair run goes on for ever (and so never ends well or badly)."""
-    return bool(found.edges) and bool(_fair_loops(found, list(found.edges)))
+def has_fair_loop(found: Exploration, serves: Collection[Actor] = ()) -> bool:
+    """Whether some fair run goes on for ever, with each of some actors moving again and again."""
+    return any(
+        all(_moves_in(found, component, actor) for actor in serves)
+        for component in (_fair_loops(found, list(found.edges)) if found.edges else ())
+    )
 
 
 def _fair_loops(found: Exploration, within: list[int]) -> list[set[int]]:
@@ -127,10 +130,14 @@ def _loops(found: Exploration, within: list[int]) -> list[set[int]]:
 def _treated_fairly(
     found: Exploration, component: set[int], able: dict[int, set[Actor]], actor: Actor
 ) -> bool:
+    return any(actor not in able[n] for n in component) or _moves_in(found, component, actor)
+
+
+def _moves_in(found: Exploration, component: set[int], actor: Actor) -> bool:
     return any(
-        actor not in able[n]
-        or any(a.actor == actor and target in component for a, target in found.edges[n])
+        step.actor == actor and target in component
         for n in component
+        for step, target in found.edges[n]
     )
 
 

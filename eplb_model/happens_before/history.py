@@ -99,6 +99,13 @@ def accesses(trace: Trace) -> tuple[Access, ...]:
     return tuple(history.accesses)
 
 
+def clocks(trace: Trace) -> tuple[Clock, ...]:
+    """The clock of every step of a run."""
+    history = _History(trace.states[0])
+    pairs = zip(trace.states[:-1], trace.schedule, trace.states[1:], strict=True)
+    return tuple(history.step(before, action.actor, after) for before, action, after in pairs)
+
+
 @dataclass(eq=False, slots=True)
 class _Entry:
     """Work of a stream, or a wait (no `work`), which ends as soon as what it is after has."""
@@ -137,14 +144,16 @@ class _History:
         for actor in start.world.actors:
             self._begin(start, actor)
 
-    def step(self, before: State, me: Actor, after: State) -> None:
+    def step(self, before: State, me: Actor, after: State) -> Clock:
         self._steps += 1
         if me.is_stream:
             self._stream_step(before, me, after)
         else:
             self._host_step(before, me, after)
+        clock = self._clocks[me]
         for actor in (*self._world.threads, *self._world.streams_of(me.rank)):
             self._begin(after, actor)
+        return clock
 
     def _tick(self, me: Actor, causes: list[Clock]) -> Clock:
         joined = list(join(self._clocks[me], *causes))

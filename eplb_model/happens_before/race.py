@@ -46,6 +46,15 @@ class Race:
     seen: tuple[Seen, Seen]  # by the first of the second, by the second of the first
     missing: str
 
+    @property
+    def from_first(self) -> bool:
+        """Whether the missing edge leads from the first to the second.
+
+        What was submitted later can only wait for what was submitted before; the same holds for a
+        host that has submitted the other access already.
+        """
+        return not _knows(self.first, self.second)
+
     def __str__(self) -> str:
         both = (f"{in_words(each)} on {each.actor}" for each in (self.first, self.second))
         remote = any(each.actor.rank != each.rank for each in (self.first, self.second))

@@ -38,6 +38,7 @@ def report_summary(report: Report) -> dict[str, Any]:
         "waiting": [
             {
                 "actor": str(each.actor),
+                "kind": each.kind,
                 "doing": each.doing,
                 "why": each.why,
                 "on": [str(actor) for actor in each.freed_by],

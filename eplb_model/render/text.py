@@ -7,12 +7,15 @@ machine that prints it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from eplb_model.outcome import Actor, Claimed, Finding, Report, Waiting
 
 WIDTH = 100
+MOST_WAITING = 8  # of those who wait, in a circle or without one
+MOST_OF_CIRCLE = 24
+LONGEST_MESSAGE = 400
 
 SEARCHES: Mapping[str, str] = {
     "bfs": "breadth first",
@@ -27,20 +30,31 @@ SERIALISED: Mapping[str, str] = {
 }
 
 
-def report_text(report: Report, replay: str | None = None) -> str:
-    """The whole answer to a check.  `replay` is the command that shows its schedule again."""
-    blocks = [_head(report)]
-    if report.finding is not None and report.kernels:
-        blocks.append(f"Kernels:\n{_kernels_text(report.kernels)}")
-    if report.finding is not None:
-        blocks += _finding_blocks(report.finding)
-        if replay is not None and report.finding.schedule:
-            blocks.append(f"Replay:\n  {replay}")
+def report_text(report: Report, replay: str | None = None, more: str | None = None) -> str:
+    """The answer to a check on one screen.
+
+    `replay` is the command that shows its schedule again, `more` the one that explains it.
+    """
+    blocks = [head_text(report)]
+    finding = report.finding
+    if finding is not None:
+        blocks += _finding_blocks(finding)
+        commands = [f"Replay:\n  {replay}"] if replay is not None and finding.schedule else []
+        commands += [f"Why, and what would help:\n  {more}"] if more is not None else []
+        blocks += ["\n".join(commands)] if commands else []
     if report.claims:
         blocks.append("Claims:\n" + "\n".join(_claim_lines(report.claims)))
-    if report.assumptions:
-        blocks.append("Rests on:\n" + "\n".join(f"  {each}" for each in report.assumptions))
+    if finding is None:
+        blocks += _rests_on(report)
+    elif report.assumptions:
+        blocks.append(_wrapped(f"Rests on: {'; '.join(report.assumptions)}", ""))
     return "\n\n".join(blocks)
+
+
+def notes_text(report: Report) -> list[str]:
+    """What stands at the end of an explanation: claims, and what the verdict rests on."""
+    claims = "Claims:\n" + "\n".join(_claim_lines(report.claims))
+    return [*([claims] if report.claims else []), *_rests_on(report)]
 
 
 def verdict_line(report: Report) -> str:
@@ -62,17 +76,18 @@ def verdict_line(report: Report) -> str:
             return f"{name}: {verdict}, on {runs}"
 
 
-def steps_text(finding: Finding) -> str:
-    """The schedule as a table: number, actor, what it did."""
-    actors = [str(step.action) for step in finding.steps]
-    wide = max(map(len, actors), default=0)
-    digits = len(str(len(actors)))
+def steps_text(steps: Sequence[tuple[str, str]], most: int) -> str:
+    """A schedule as a list: number, actor, what it did; of more than `most` both ends."""
+    wide = max((len(actor) for actor, _ in steps), default=0)
+    digits = len(str(len(steps)))
     rows = []
-    for number, (actor, step) in enumerate(zip(actors, finding.steps, strict=True), start=1):
+    for number, (actor, does) in enumerate(steps, start=1):
         lead = f"  {number:>{digits}}  {actor:<{wide}}  "
         rows.append(
-            textwrap.fill(step.does, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead))
+            textwrap.fill(does, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead))
         )
+    if len(rows) > most:
+        rows[most // 2 : -(most // 2)] = [f"  ... {len(rows) - most // 2 * 2} steps ..."]
     return "\n".join(rows)
 
 
@@ -86,7 +101,8 @@ def circle_text(circle: Iterable[Actor]) -> str:
     return " -> ".join(map(str, circle))
 
 
-def _head(report: Report) -> str:
+def head_text(report: Report) -> str:
+    """The verdict, the parameters, how much was looked at."""
     lines = textwrap.wrap(verdict_line(report), WIDTH, subsequent_indent="  ")
     given = " ".join(f"{name}={_plain(value)}" for name, value in report.parameters.items())
     lines += textwrap.wrap(given, WIDTH, initial_indent="  ", subsequent_indent="  ")
@@ -97,38 +113,53 @@ def _head(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _kernels_text(kernels: Mapping[str, str]) -> str:
-    return "\n".join(
-        textwrap.fill(f"{name}: {text}", WIDTH, initial_indent="  ", subsequent_indent="    ")
-        for name, text in kernels.items()
-    )
+def _rests_on(report: Report) -> list[str]:
+    if not report.assumptions:
+        return []
+    return ["Rests on:\n" + "\n".join(f"  {each}" for each in report.assumptions)]
 
 
 def _finding_blocks(finding: Finding) -> list[str]:
+    """What goes wrong, and if it is a circle its members with their reasons."""
     blocks = []
-    if finding.verdict not in ("deadlock", "stall"):
-        blocks.append(f"What goes wrong:\n{_wrapped(finding.message)}")
-    if finding.steps:
-        count = "one step" if len(finding.steps) == 1 else f"{len(finding.steps)} steps"
-        blocks.append(f"How to get there ({count}):\n{steps_text(finding)}")
-    if finding.details:
-        told = (textwrap.wrap(each, WIDTH - 2, subsequent_indent="  ") for each in finding.details)
-        lines = "\n".join(f"  {line}" for lines in told for line in lines)
-        blocks.append(f"What orders them with the rest, and what is missing:\n{lines}")
     if finding.verdict == "stall":
-        loop = textwrap.fill(circle_text(a.actor for a in finding.loop), WIDTH - 2)
-        said = textwrap.fill(f"{finding.message}.", WIDTH)
-        blocks.append(f"{said}\nWhat goes on:\n{textwrap.indent(loop, '  ')}")
-    if finding.waiting:
-        title = "Nobody can move:" if finding.verdict == "deadlock" else "Who waits for ever:"
-        blocks.append(f"{title}\n{waiting_text(finding.waiting)}")
+        moving = ", ".join(dict.fromkeys(str(action.actor) for action in finding.loop))
+        moving = textwrap.shorten(moving, LONGEST_MESSAGE, placeholder=" ...")
+        message = textwrap.shorten(finding.message, LONGEST_MESSAGE, placeholder=" ...")
+        blocks.append(_wrapped(f"{message}; {moving} go on for ever", ""))
+    elif finding.verdict != "deadlock":
+        told = [finding.message, *finding.details[-1:]]  # of a race, the missing edge
+        blocks.append("What goes wrong:\n" + "\n".join(map(_wrapped, told)))
     if finding.circle:
-        blocks.append(f"The circle:\n  {circle_text(finding.circle)}")
+        members = {each.actor: each for each in finding.waiting}
+        ring = [members[actor] for actor in finding.circle[:-1] if actor in members]
+        lines = [_some_of(finding.circle), *_reasons(ring[:MOST_WAITING])]
+        lines += [f"and {len(ring) - MOST_WAITING} more"] if len(ring) > MOST_WAITING else []
+        blocks.append("The circle:\n" + "\n".join(_wrapped(line) for line in lines))
+    elif finding.waiting:
+        title = "Nobody can move:" if finding.verdict == "deadlock" else "Who waits for ever:"
+        few = finding.waiting[:MOST_WAITING]
+        left = len(finding.waiting) - len(few)
+        more = [f"and {left} more"] if left else []
+        blocks.append("\n".join([title, *map(_wrapped, [*_reasons(few), *more])]))
     return blocks
 
 
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+def _some_of(circle: Sequence[Actor]) -> str:
+    if len(circle) <= MOST_OF_CIRCLE:
+        return circle_text(circle)
+    return f"{circle_text(circle[:MOST_OF_CIRCLE])} -> ... -> {circle[-1]}"
+
+
+def _reasons(waits: Iterable[Waiting]) -> Iterator[str]:
+    for each in waits:
+        what = f" ({each.doing.partition(',')[0]})" if each.doing else ""
+        freed = "" if each.freed_by else "; nobody can free it"
+        yield f"{each.actor}{what}: {each.why}{freed}"
+
+
+def _wrapped(text: str, indent: str = "  ") -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
 
 
 def _claim_lines(claims: Iterable[Claimed]) -> Iterator[str]:
@@ -141,8 +172,9 @@ def _claim_lines(claims: Iterable[Claimed]) -> Iterator[str]:
 
 def _waiting_lines(each: Waiting) -> list[str]:
     actor = each.actor
-    what = f"stream {actor.name}" if actor.is_stream else f"thread {actor.name}"
-    title = f"  {actor!s:<12} rank {actor.rank}, {what}" + (f", {each.doing}" if each.doing else "")
+    title = f"  {actor!s:<12} rank {actor.rank}, {each.kind} {actor.name}" + (
+        f", {each.doing}" if each.doing else ""
+    )
     freed = ", ".join(map(str, each.freed_by)) or "nobody"
     indent = " " * 15
     return [

@@ -2,5 +2,5 @@
 
 Streams, events, launches, copies and every call that waits are CUDA's; kernels are stand-ins that
 meet their peers through words in memory that all GPUs see.  What is seen of the device comes from
-those words too.  specs/real.md
+those words too.
 """

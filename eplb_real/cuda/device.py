@@ -246,8 +246,10 @@ class CudaDevice:
         else:
             several = kernel.ends == "together"
             more = words[block + layout.STARTED] if several else 1
+            allowed = (
+                words[block + layout.ENDED] + 1
+            )  # before the grant, which may be taken at once
             words[block + layout.GRANTS + (choice or 0)] += more
-            allowed = words[block + layout.ENDED] + 1
         return lambda: words[block + layout.ENDED] >= allowed
 
     def _why(self, kernel: Kernel, block: int) -> str:

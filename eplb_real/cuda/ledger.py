@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 
+from eplb_real.emulated import Observer
 from eplb_real.emulated.accesses import Access, Overlaps
-from eplb_real.observe import Observer
 from eplb_real.values import Moves
 
 

@@ -65,7 +65,7 @@ def parts(number: int, races: int) -> list[Part]:
         if is_there(version)
     ]
     if TESTS.exists():  # in a checkout, not where only the package is installed
-        words = ("pytest", "-q", "-rs", "-p", "no:cacheprovider", "--require-gpu", str(TESTS))
+        words = ("pytest", "-v", "-rs", "-p", "no:cacheprovider", "--require-gpu", str(TESTS))
         found.append(Part("events and communicators", words, 400))
     return found
 

@@ -1,0 +1,455 @@
+"""Why a run goes wrong: what is left of a schedule, the step that decides, checked cures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from eplb_model.check import Search, check, finding_at
+from eplb_model.explain import cures as cures_module
+from eplb_model.explain.asked import Asked
+from eplb_model.explain.critical import critical
+from eplb_model.explain.cures import cures
+from eplb_model.explain.edges import Call, with_edge
+from eplb_model.explain.explanation import explain, story_of
+from eplb_model.explain.order import arrows
+from eplb_model.explain.reduce import follow, reduced
+from eplb_model.explore.search import explore
+from eplb_model.explore.stall import has_fair_loop
+from eplb_model.ops.flags import Set, WaitFlag
+from eplb_model.ops.launch import AwaitComplete, Launch
+from eplb_model.ops.locks import Acquire, Release
+from eplb_model.outcome import Finding
+from eplb_model.render.explained import explanation_text
+from eplb_model.render.text import WIDTH, report_text
+from eplb_model.scenario import Scenario
+from eplb_model.trace import parse_schedule, replay, schedule_text
+from eplb_model.vector import load
+from eplb_model.wait_for import stuck_set
+from tests.small import gang, kernel, meeting, rank, scenario
+
+SMALL = {"machine": "tiny", "coop_ctas": 3, "nccl_ctas": 2, "nccl_cluster": 2}
+FLAGSHIP = "coop_vs_nccl_opposite_order"
+
+
+def _asked(name: str, **settings) -> Asked:
+    vector = load(name)
+    return Asked(vector.scenario(settings), vector, settings)
+
+
+def _finding(described: Scenario) -> Finding:
+    finding = check(described).finding
+    assert finding is not None
+    return finding
+
+
+def _told(name: str, **settings) -> str:
+    asked = _asked(name, **settings)
+    return explanation_text(explain(asked, check(asked.scenario)))
+
+
+def _ends_well(state) -> bool:
+    """Asked of every schedule, without reduction."""
+    found = explore(state.world, start=state)
+    assert found.cut is None
+    return any(not found.states[number].unfinished() for number in found.final)
+
+
+# --- what is left of a schedule ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "found", "left"),
+    [({}, 6, 6), ({"ranks": 3}, 9, 6), ({"order": "free"}, 8, 4)],
+)
+def test_a_reduced_schedule_has_no_rank_outside_the_circle_and_no_step_too_many(
+    settings, found, left
+):
+    world = _asked(FLAGSHIP, **SMALL, **settings).scenario.world
+    finding = _finding(_asked(FLAGSHIP, **SMALL, **settings).scenario)
+    small = reduced(world, finding)
+
+    assert (len(finding.schedule), len(small.schedule)) == (found, left)
+    assert small.ranks == (0, 1)
+    assert set(small.circle) <= stuck_set(small.last)
+    for at in range(left):
+        rest = follow(world, (*small.schedule[:at], *small.schedule[at + 1 :]))
+        assert rest is None or not set(small.circle) <= stuck_set(rest)
+
+
+def test_a_rank_that_the_circle_needs_stays():
+    """Rank 0 can take its second lock only after rank 1 has met it."""
+    pair = kernel("pair", meets=meeting("first", "pair"))
+    launch, locks = Launch("pair", "s"), (Acquire("x"), Acquire("y"), Release("y"), Release("x"))
+    met = (launch, AwaitComplete("pair"), *locks)
+    other = (locks[1], locks[0], *locks[3:1:-1])
+    described = scenario(rank(met, other), rank((launch,)), kernels=[pair])
+    finding = _finding(described)
+    small = reduced(described.world, finding)
+
+    assert {actor.rank for actor in small.circle} == {0}
+    assert small.ranks == (0, 1)
+    assert schedule_text(small.schedule) == "0.a 1.a 0.s 0.a 0.a 0.b"
+
+
+def test_a_broken_property_is_taken_as_it_was_shortened():
+    described = _asked("event_wait_before_record").scenario
+    finding = _finding(described)
+
+    assert reduced(described.world, finding).schedule == finding.schedule
+
+
+# --- the step that decides ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        (FLAGSHIP, {**SMALL, "order": "free"}),
+        ("locks_in_opposite_order", {}),
+        ("event_wait_before_record", {}),
+        ("p2p_vs_collective_two_threads", {}),
+    ],
+)
+def test_before_the_critical_step_some_schedule_ends_well_and_after_it_none(name, settings):
+    described = _asked(name, **settings).scenario
+    finding = _finding(described)
+    schedule = reduced(described.world, finding).schedule
+    decides = critical(described.world, schedule, finding)
+    states = replay(described.world, schedule).states
+
+    assert decides.step is not None
+    assert _ends_well(states[decides.step - 1])
+    assert not _ends_well(states[decides.step])
+
+
+def test_programs_that_force_the_end_have_no_critical_step():
+    described = _asked(FLAGSHIP, **SMALL).scenario
+    finding = _finding(described)
+    decides = critical(described.world, finding.schedule, finding)
+
+    assert (decides.step, decides.always) == (None, True)
+
+
+def test_of_a_stall_the_critical_step_is_the_last_before_which_nobody_has_to_be_left_out():
+    """Once the main thread has set the flag, the worker's clear can only come too late."""
+    described = _asked("clear_erases_rearm").scenario
+    finding = _finding(described)
+    decides = critical(described.world, finding.schedule, finding)
+    trace = replay(described.world, finding.schedule)
+    (left_out,) = (each.actor for each in finding.waiting)
+    served = [
+        has_fair_loop(explore(described.world, start=state), [left_out]) for state in trace.states
+    ]
+
+    assert finding.verdict == "stall"
+    assert decides.step is not None
+    assert trace.steps()[decides.step - 1].does == "set wake"
+    assert served == [n < decides.step for n in range(len(served))]
+
+
+def test_a_bound_that_cuts_the_question_is_named(monkeypatch):
+    monkeypatch.setattr("eplb_model.explain.critical.GROWING", (1,))
+    described = _asked(FLAGSHIP, **SMALL, order="free").scenario
+    finding = _finding(described)
+    decides = critical(described.world, finding.schedule, finding)
+
+    assert decides.bound == 20
+
+
+# --- cures -------------------------------------------------------------------------------------
+
+CURED = {
+    FLAGSHIP: {**SMALL},
+    "locks_in_opposite_order": {},
+    "event_wait_before_record": {},
+    "clear_erases_rearm": {},
+    "gated_collective": {},
+}
+
+
+@pytest.mark.parametrize(("name", "settings"), CURED.items())
+def test_every_cure_holds_by_the_plain_search_and_what_is_said_not_to_does_not(name, settings):
+    asked = _asked(name, **settings)
+    finding = _finding(asked.scenario)
+    found = cures(asked, finding, reduced(asked.scenario.world, finding))
+
+    assert found.found
+    assert asked.vector is not None
+    for cure in found.found:
+        if cure.settings:
+            given = dict(asked.vector.setting(text) for text in cure.settings)
+            assert check(asked.under(given), Search(settle=False)).verdict == "ok"
+        if cure.beside:
+            given = dict([asked.vector.setting(cure.beside.split()[0])])
+            assert check(asked.under(given)).verdict not in ("ok", "unknown")
+
+
+def test_the_first_cure_is_what_the_catalogue_says():
+    asked = _asked("event_wait_before_record")
+    finding = _finding(asked.scenario)
+    found = cures(asked, finding, reduced(asked.scenario.world, finding))
+
+    assert found.found[0].kind == "the fixed twin event_wait_after_record"
+    assert found.found[0].settings == ("gated=true",)
+
+
+def test_the_missing_edge_of_a_race_is_tried_and_holds():
+    described = _asked("event_wait_before_record").scenario
+    finding = _finding(described)
+    found = cures(Asked(described), finding, reduced(described.world, finding))
+
+    (edge,) = found.found
+    assert edge.kind == "an event edge"
+    assert edge.words == (
+        "on every rank `consumer: launch consume compute reads buffer` waits for "
+        "`producer: launch produce side writes buffer`"
+    )
+
+
+def test_a_circle_for_sms_is_broken_by_an_edge_between_the_two_launches():
+    described = _asked(FLAGSHIP, **SMALL, order="free").scenario
+    finding = _finding(described)
+    found = cures(Asked(described), finding, reduced(described.world, finding))
+
+    assert {each.kind for each in found.found} == {"an event edge"}
+    assert all("launch moe compute" in each.words for each in found.found)
+
+
+def test_an_edge_is_an_event_a_flag_and_two_waits_where_both_calls_are():
+    both = rank((Launch("k", "s"),), (Launch("k", "t"),), streams=("s", "t"))
+    one = rank((Launch("k", "s"),))
+    described = scenario(both, one, kernels=[kernel("k")])
+    changed = with_edge(described, Call("a", "launch k s", "s"), Call("b", "launch k t", "t"))
+
+    assert changed is not None
+    kinds = [[op.kind for op in plan.body] for plan in changed.ranks[0].threads]  # type: ignore[union-attr]
+    assert kinds == [
+        ["launch", "record_event", "set"],
+        ["wait_flag", "stream_wait_event", "launch"],
+    ]
+    assert changed.ranks[1] == described.ranks[1]
+
+
+def test_an_edge_between_calls_that_no_rank_has_is_none():
+    described = scenario(rank([Launch("k", "s")]), kernels=[kernel("k")])
+
+    assert with_edge(described, Call("a", "launch k s", "s"), Call("z", "set x", None)) is None
+
+
+def test_what_a_bound_cut_is_no_cure_and_is_counted(monkeypatch):
+    monkeypatch.setattr(cures_module, "STATES_OF_A_CHECK", 1)
+    monkeypatch.setattr(cures_module, "SAMPLING", Search("uniform", runs=1))
+    asked = _asked(FLAGSHIP, **SMALL, order="free")
+    finding = _finding(asked.scenario)
+    found = cures(asked, finding, reduced(asked.scenario.world, finding))
+
+    assert found.undecided > 0
+    assert all(each.states <= 100 for each in found.found)
+
+
+def test_when_the_states_are_used_up_nothing_more_is_tried(monkeypatch):
+    asked = _asked(FLAGSHIP, **SMALL)
+    finding = _finding(asked.scenario)
+    small = reduced(asked.scenario.world, finding)
+    whole = cures(asked, finding, small)
+    monkeypatch.setattr(cures_module, "STATES_OF_ALL", 400)
+    bounded = cures(asked, finding, small)
+
+    assert whole.not_tried == 0
+    assert bounded.not_tried > 0
+    assert set(bounded.found) < set(whole.found)
+
+
+def test_an_interruption_ends_the_search_for_cures():
+    asked = _asked("event_wait_before_record")
+    finding = _finding(asked.scenario)
+    small = reduced(asked.scenario.world, finding)
+    found = cures(asked, finding, small, enough=lambda: "interrupted")
+
+    assert found.found == ()
+    assert found.not_tried > 0
+
+
+# --- the words ---------------------------------------------------------------------------------
+
+
+def test_a_hang_is_told_party_by_party_until_it_contradicts_itself():
+    told = _told(FLAGSHIP, **SMALL)
+
+    assert told.index("\nLet\n") < told.index("\nThen\n") < told.index("\nHowever\n")
+    assert "stream side of rank 0: kernel exchange, launched by thread eplb" in told
+    assert "holds 2 SM slots (rank 0 has 4 SMs); a running CTA keeps its SM until it ends" in told
+    assert "holds nothing: a gang starts with all its CTAs or not at all" in told
+    assert "0.compute can't go on before 0.side: it needs 3 slots at once, 2 are free" in told
+    assert "1.compute can't go on before 0.compute" in told.partition("However")[2]
+    assert "Behind the circle wait 0.main, 0.eplb, 1.main, 1.eplb: victims" in told
+
+
+def test_the_schedule_is_a_table_with_a_column_for_every_thread_and_stream():
+    told = _told(FLAGSHIP, **SMALL)
+    heads = [line.split() for line in told.splitlines() if line.strip().startswith("0.main ")]
+
+    assert ["0.main", "0.eplb", "0.compute", "0.side"] in heads
+    assert "   1                          launch exchange side" in told
+
+
+def test_a_race_names_both_accesses_what_each_has_seen_and_the_missing_edge():
+    told = _told("event_wait_before_record")
+
+    assert "first   kernel produce on 0.side, submitted by 0.producer" in told
+    assert "0.compute has seen no step of 0.side." in told
+    assert "Nothing makes 0.compute wait for 0.side" in told.partition("However")[2]
+
+
+def test_a_stall_names_the_loop_and_who_is_left_out():
+    told = _told("clear_erases_rearm")
+
+    assert "the loop" in told
+    assert "for ever" in told
+    assert "some schedule still leaves nobody out, after it none does" in " ".join(told.split())
+
+
+@pytest.mark.parametrize("name", ["nixl_read_overtakes_copy_out", "weights_written_under_read"])
+def test_an_engine_is_called_an_engine(name):
+    asked = _asked(name)
+    report = check(asked.scenario)
+    story = story_of(asked, report)
+    engines = [track for track in story.tracks if track.kind == "engine"]
+
+    assert engines
+    assert all(f"stream {each.name}" not in report_text(report) for each in engines)
+    assert all(each.name.partition(".")[2] not in _streams(asked.scenario) for each in engines)
+
+
+def _streams(described: Scenario) -> set[str]:
+    return {actor.name for r in range(2) for actor in described.world.cuda_streams_of(r)}
+
+
+def test_without_a_circle_whoever_waits_is_named_and_that_nobody_can_help():
+    told = _told("gated_collective")
+
+    assert "0.main could be freed by nobody." in told
+    assert "waits, nobody can free it" in told
+
+
+@pytest.mark.parametrize("name", [FLAGSHIP, "event_wait_before_record", "clear_erases_rearm"])
+def test_an_explanation_is_no_wider_than_a_page(name):
+    assert max(map(len, _told(name).splitlines())) <= WIDTH
+
+
+def test_a_short_report_fits_on_a_screen():
+    report = check(_asked(FLAGSHIP).scenario)
+    lines = report_text(report, "replay", "more").splitlines()
+
+    assert len(lines) <= 19
+    assert "  0.compute -> 0.side -> 1.side -> 1.compute -> 0.compute" in lines
+
+
+# --- many ranks --------------------------------------------------------------------------------
+
+
+def test_among_many_ranks_the_same_hang_of_two_is_explained():
+    """Nobody searched 16 ranks here: the schedule is that of the two, for every further rank."""
+    asked = _asked(FLAGSHIP, **SMALL, ranks=16)
+    world = asked.scenario.world
+    words = ["0.eplb 0.main 0.main", *(f"{r}.main {r}.eplb {r}.eplb" for r in range(1, 16))]
+    schedule = parse_schedule(world, " ".join(words))
+    finding = finding_at(replay(world, schedule).last, schedule)
+    smaller = check(_asked(FLAGSHIP, **SMALL).scenario)
+    report = replace(smaller, parameters=asked.scenario.parameters, finding=finding)
+    told = explain(asked, report, with_cures=False)
+
+    assert finding is not None
+    assert told.smaller == "ranks=2"
+    assert told.story.ranks == (0, 1)
+    assert len(told.story.steps) == 6
+    assert "The same goes wrong with ranks=2." in explanation_text(told)
+
+
+def test_many_peers_don_t_make_the_waits_explode():
+    """A channel kernel with sixteen peers: each of its classes waits for other ranks."""
+    world = _asked(FLAGSHIP, ranks=16).scenario.world
+    words = ["0.eplb 0.main 0.main", *(f"{r}.main {r}.eplb {r}.eplb" for r in range(1, 16))]
+    last = follow(world, parse_schedule(world, " ".join(words)))
+
+    assert last is not None
+    assert stuck_set(last) == frozenset(last.unfinished())
+
+
+# --- order -------------------------------------------------------------------------------------
+
+
+def test_arrows_are_what_comes_directly_before_and_nothing_that_follows_from_others():
+    """b waits for a, c for b: that c comes after a too needs no arrow."""
+    described = scenario(rank([Set("x")], [WaitFlag("x"), Set("y")], [WaitFlag("y")]))
+    schedule = parse_schedule(described.world, "0.a 0.b 0.b 0.c")
+    found = [(each.step, each.then) for each in arrows(replay(described.world, schedule))]
+
+    assert found == [(1, 2), (3, 4)]
+
+
+def test_a_kernel_ends_after_the_start_of_its_peers():
+    pair = kernel("pair", meets=meeting("first", "pair"))
+    described = scenario(rank([Launch("pair", "s")]), rank([Launch("pair", "s")]), kernels=[pair])
+    schedule = parse_schedule(described.world, "0.a 1.a 0.s")
+    found = {(each.step, each.then) for each in arrows(replay(described.world, schedule))}
+
+    assert found == {(1, 3), (2, 3)}
+
+
+# --- any finding -------------------------------------------------------------------------------
+
+
+def test_two_gangs_are_explained_without_a_vector():
+    """What is built in code has no parameters to change; the rest is said all the same."""
+    described = scenario(
+        rank([Acquire("x"), Launch("g", "s"), Release("x")], [Acquire("x"), Launch("h", "t")],
+             streams=("s", "t")),
+        kernels=[gang("g", 4), gang("h", 4, until="never")],
+    )  # fmt: skip
+    report = check(described)
+    told = explanation_text(explain(Asked(described), report))
+
+    assert report.verdict == "deadlock"
+    assert schedule_text(report.finding.schedule) if report.finding else False
+    assert "spins until the host sets never" in told
+
+
+def test_known_gap_a_stall_keeps_all_its_steps():
+    """Steps of the loop's entry that have nothing to do with who is left out are not taken out."""
+    described = _asked("clear_erases_rearm").scenario
+    finding = _finding(described)
+
+    assert reduced(described.world, finding).left_out == 0
+
+
+def test_known_gap_channels_keep_ranks_outside_the_circle():
+    """Without the parameter `ranks`, the other channels of 0.side need their peers to be stuck."""
+    asked = _asked(FLAGSHIP, ranks=6)
+    world = asked.scenario.world
+    words = ["0.eplb 0.main 0.main", *(f"{r}.main {r}.eplb {r}.eplb" for r in range(1, 6))]
+    schedule = parse_schedule(world, " ".join(words))
+    finding = finding_at(replay(world, schedule).last, schedule)
+    assert finding is not None
+    small = reduced(world, finding)
+
+    assert {actor.rank for actor in small.circle} == {0, 1}
+    assert len(small.ranks) > 2
+
+
+def test_a_claim_that_is_given_up_has_no_critical_step():
+    told = _told("cycle_never_ends")
+
+    assert "stays false" in told
+    assert "The critical step" not in told
+
+
+def test_a_bounded_search_for_the_critical_step_does_not_blame_the_programs(monkeypatch):
+    monkeypatch.setattr("eplb_model.explain.critical.GROWING", (1,))
+    asked = _asked("p2p_vs_collective_two_threads")
+    told = explain(asked, check(asked.scenario), with_cures=False).critical
+
+    assert "within 20 states" in told
+    assert "force" not in told
