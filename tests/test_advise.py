@@ -365,7 +365,7 @@ def test_the_command_that_an_advice_names_finds_the_hang(capsys):
     command = advice_document(advice)["check"]
 
     assert main(command.split()[1:]) == 1
-    assert "128 CTAs in clusters of 2" in capsys.readouterr().out
+    assert "deepep_ll_async_eplb: deadlock" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
