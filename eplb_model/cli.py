@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, str] = {
     "show": "print a vector in words",
     "replay": "follow a schedule step by step",
     "sweep": "check a range of parameters",
+    "campaign": "the whole catalogue, or sampled schedules, over many workers",
+    "advise": "is a configuration safe, and which one would be?",
     "list": "the vectors of the catalogue",
     "conform": "predict every measured row, and compare",
     "schema": "print the JSON Schema of a document",

@@ -216,7 +216,8 @@ def test_every_command_has_its_help(name, capsys):
 def test_every_file_of_commands_is_a_command_or_shared_by_some():
     files = {each.stem for each in (ROOT / "eplb_model" / "commands").glob("*.py")}
 
-    assert files - set(COMMANDS) == {*("__init__", "examples", "printing", "searching", "vectors")}
+    shared = {"__init__", "examples", "printing", "searching", "shards", "vectors"}
+    assert files - set(COMMANDS) == shared
 
 
 def test_the_help_of_all_names_every_command(capsys):

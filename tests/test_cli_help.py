@@ -24,20 +24,19 @@ from eplb_model.schema import schema, schemas
 FLAGSHIP = "coop_vs_nccl_opposite_order"
 ALL = [(command, line) for command, lines in EXAMPLES.items() for line in lines]
 
+LONG = ("advise", "campaign", "doctor", "sweep")
+
 
 # --- help --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("command", "line"),
-    [
-        pytest.param(*each, marks=pytest.mark.slow if each[0] in ("sweep", "doctor") else ())
-        for each in ALL
-    ],
+    [pytest.param(*each, marks=pytest.mark.slow if each[0] in LONG else ()) for each in ALL],
 )
 def test_an_example_of_the_help_runs(command, line, capsys, tmp_path, monkeypatch):
     """`explore` without a file serves until it is stopped; here somebody stops it at once."""
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)  # where examples write their files
     monkeypatch.setattr("eplb_model.commands.explore.ThreadingHTTPServer.serve_forever", _stopped)
     program, *words = shlex.split(line.partition(" > ")[0])
 

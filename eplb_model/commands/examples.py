@@ -27,6 +27,21 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "sweep": (
         f"eplb-model sweep {FLAGSHIP} {RING}",
         f"eplb-model sweep {FLAGSHIP} --vary ranks=2,3 --json",
+        f"eplb-model sweep {FLAGSHIP} {RING} --jobs 2 --out map.jsonl",
+    ),
+    "campaign": (
+        "eplb-model campaign catalogue event_order hook_mode --out catalogue.jsonl",
+        (
+            f"eplb-model campaign random {FLAGSHIP} --strategy pct --runs 100 --shards 4 "
+            "--out runs.jsonl"
+        ),
+    ),
+    "advise": (
+        "eplb-model advise --ranks 2 --experts 256 --tokens 64,128 --bytes-per-op 512KiB",
+        (
+            "eplb-model advise --ranks 2 --experts 144 --tokens 1..64 --bytes-per-op 512KiB "
+            "--env NCCL_MAX_CTAS=8"
+        ),
     ),
     "list": ("eplb-model list", "eplb-model list --bugs"),
     "conform": ("eplb-model conform nccl_ctas",),

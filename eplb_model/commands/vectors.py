@@ -5,11 +5,15 @@ from __future__ import annotations
 import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+from eplb_model.format.parameters import Scalar
 from eplb_model.outcome import UsageError
 from eplb_model.scenario import Scenario
 from eplb_model.vector import VectorFile, load
+
+Settings: TypeAlias = tuple[tuple[str, Scalar], ...]
+Switches: TypeAlias = tuple[tuple[str, str], ...]
 
 
 def add_vector(
@@ -36,7 +40,7 @@ class Chosen(NamedTuple):
     """A vector, and what is set in it."""
 
     vector: VectorFile
-    settings: Mapping[str, object]
+    settings: Mapping[str, Scalar]
     switches: Mapping[str, str]
 
 
@@ -44,6 +48,12 @@ def chosen_scenario(options: Namespace, also: Sequence[str] = ()) -> Scenario:
     """The scenario that the options name, with further `name=value` texts; a later one wins."""
     vector, settings, switches = chosen(options, also)
     return vector.scenario(settings, switches)
+
+
+def chosen_settings(options: Namespace, also: Sequence[str] = ()) -> tuple[Settings, Switches]:
+    """The parameters and the switches that the options set."""
+    _, settings, switches = chosen(options, also)
+    return tuple(settings.items()), tuple(switches.items())
 
 
 def chosen(options: Namespace, also: Sequence[str] = ()) -> Chosen:

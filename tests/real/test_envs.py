@@ -3,6 +3,7 @@
 import itertools
 import logging
 import os
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ pytest.importorskip("torch", reason="tests/real needs torch: pip install -e '.[r
 
 from eplb_model.protocols.environment import DECISIONS, reads
 from eplb_real import envs
-from eplb_real.envs import VARIABLE, override_envs_for_eplb
+from eplb_real.envs import VARIABLE, override_envs_for_eplb, safe_nccl_max_ctas
 from tests.test_environment import GRID, MOE_BACKENDS, points
 
 VERSIONS = tuple(DECISIONS)
@@ -107,3 +108,29 @@ def test_it_logs_once(caplog):
 def test_another_version_is_refused():
     with pytest.raises(ValueError, match=r"version='0\.21'; expected one of"):
         left(FIRES, "0.21")
+
+
+# --- the safe cap --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("experts", "tokens", "expected"), [(256, (64, 128), 8), (264, (1,), None), (288, (64,), 64)]
+)
+def test_the_safe_cap_is_what_the_model_finds(experts, tokens, expected):
+    found = safe_nccl_max_ctas(ranks=2, experts=experts, tokens=tokens, bytes_per_op=512 << 10)
+
+    assert found == expected
+    assert VARIABLE not in os.environ
+
+
+def test_a_safe_cap_for_some_tokens_is_not_one_for_all():
+    """A combine of 132 tokens takes every SM (E7)."""
+    safe = partial(safe_nccl_max_ctas, ranks=2, experts=256, bytes_per_op=512 << 10)
+
+    assert safe(tokens=range(1, 129)) == 8
+    assert safe(tokens=range(1, 133)) is None
+
+
+def test_what_the_formulas_do_not_cover_is_refused():
+    with pytest.raises(ValueError, match="at most 14"):
+        safe_nccl_max_ctas(ranks=2, experts=4000, tokens=(1,), bytes_per_op=1)
