@@ -36,7 +36,7 @@ LONG = ("advise", "campaign", "doctor", "sweep")
 )
 def test_an_example_of_the_help_runs(command, line, capsys, tmp_path, monkeypatch):
     """`explore` without a file serves until it is stopped; here somebody stops it at once."""
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)  # where examples write their files
     monkeypatch.setattr("eplb_model.commands.explore.ThreadingHTTPServer.serve_forever", _stopped)
     program, *words = shlex.split(line.partition(" > ")[0])
 

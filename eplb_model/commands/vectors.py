@@ -51,7 +51,7 @@ def chosen_scenario(options: Namespace, also: Sequence[str] = ()) -> Scenario:
 
 
 def chosen_settings(options: Namespace, also: Sequence[str] = ()) -> tuple[Settings, Switches]:
-    """What the options set, as values that travel."""
+    """The parameters and the switches that the options set."""
     _, settings, switches = chosen(options, also)
     return tuple(settings.items()), tuple(switches.items())
 

@@ -14,7 +14,7 @@ from eplb_real.cuda import layout
 from eplb_real.cuda.layout import Words
 from eplb_real.cuda.ledger import Ledger, Work
 from eplb_real.cuda.plans import launch_plan, registers_of
-from eplb_real.drivers.cuda import CUDA
+from eplb_real.drivers.cuda import CUDA, MOST_LAUNCHES
 
 
 class Told:
@@ -74,7 +74,7 @@ def test_every_rank_sees_the_same_words(tmp_path):
         one.block(rank, kernel, number) + word
         for rank in range(2)
         for kernel in range(3)
-        for number in (0, layout.MOST_LAUNCHES - 1)
+        for number in (0, MOST_LAUNCHES - 1)
         for word in (layout.STARTED, layout.PLACES + layout.MOST_CTAS - 1)
     }
     assert len(places) == 24
@@ -83,7 +83,7 @@ def test_every_rank_sees_the_same_words(tmp_path):
     assert [other[place] for place in sorted(places)] == list(range(1, 25))
     assert other[layout.ABORT] == 0
     with pytest.raises(ValueError, match="room for 256 launches"):
-        one.block(0, 0, layout.MOST_LAUNCHES)
+        one.block(0, 0, MOST_LAUNCHES)
 
 
 def test_the_names_of_a_launch_do_not_overlap():
@@ -113,7 +113,8 @@ def _work(stream, label, words, **more):
 
 
 def test_work_leaves_in_order_and_moves_before_it_is_told():
-    told, moved = Told(), []
+    told = Told()
+    moved: list[object] = []
     ledger = Ledger(0, ["s"], told)
     ledger.move = moved.append
     words = dict.fromkeys(["a begun", "a done", "b begun", "b done"], 0)
