@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SPIN_FLAGS = ("-a", "-o1", "-o2", "-o3")  # no dead variables, merging or slicing: same states
-CC_FLAGS = ("-O1", "-w", "-DNOREDUCE", "-DVECTORSZ=8192", "-DMEMLIM=1500")
+CC_FLAGS = ("-O0", "-w", "-DNOREDUCE", "-DVECTORSZ=8192", "-DMEMLIM=1500")
 SAFETY = ("-DSAFETY",)
 PAN_SAFETY = ("-c0", "-m200000", "-w20")
 PAN_LIVENESS = ("-a", "-f", "-m2000000", "-w20")

@@ -12,9 +12,9 @@ from eplb_model.machine import SMS_PER_TPC
 from eplb_model.world import Kernel
 
 FIXED = """\
-#define NULL (-30000)                          /* a variable without a value */
+#define NULL 32000                             /* a variable without a value */
 #define TEXT 30000                             /* the first number that stands for a text */
-#define is_number(x) ((x) > NULL && (x) < TEXT)
+#define is_number(x) ((x) < TEXT)
 #define MISUSE 1
 #define VIOLATION 2
 #define FAULT 3

@@ -39,8 +39,8 @@ def _post(call: Call, guard: str, what: str, value: str) -> Steps:
     group = list(world.groups).index(call.op.group)
     agree = call.value(call.op.agree)
     member = members.index(call.rank)
-    post = f"post({group}, {member}, {call.thread}, {what}, {value}, {agree})"
-    yield Step(0, guard, (post,))
+    brings = (f"x_ = {value}", f"y_ = {agree}")
+    yield Step(0, guard, (*brings, f"post({group}, {member}, {call.thread}, {what}, x_, y_)"))
 
 
 def posters(world: World) -> int:
@@ -101,11 +101,11 @@ def _request(call: Call) -> Steps:
         return
     number = pairs(call.layout.world).index(pair)
     if call.op.kind == "isend":
-        posts = f"send({number}, {call.thread}, {call.value(call.op.value)})"
+        posts = [f"x_ = {call.value(call.op.value)}", f"send({number}, {call.thread}, x_)"]
     else:
         place = call.layout.index_of(call.rank, call.op.into)
-        posts = f"receive({number}, {call.thread}, {place})"
-    yield Step(0, "true", (posts, call.on()))
+        posts = [f"receive({number}, {call.thread}, {place})"]
+    yield Step(0, "true", (*posts, call.on()))
 
 
 @emits("wait_requests")

@@ -48,7 +48,8 @@ class Exported:
 
     text: str
     layout: Layout
-    cyclic: bool
+    cyclic: bool  # so that silent stalls have to be looked for
+    interesting: int  # how many cases some run has to reach
 
 
 def promela(scenario: Scenario) -> Exported:
@@ -73,7 +74,8 @@ def promela(scenario: Scenario) -> Exported:
         *_watch(layout),
         *liveness,
     ]
-    return Exported("\n".join(parts) + "\n", layout, world.cyclic)
+    reach = sum(1 for _ in interesting(layout))
+    return Exported("\n".join(parts) + "\n", layout, world.cyclic, reach)
 
 
 @cache
@@ -158,9 +160,9 @@ def _deliver(layout: Layout) -> str:
         for op in layout.world.programs[actor.slot].code
         if op.kind == "irecv" and (into := getattr(op, "into", None)) is not None
     }
-    lines = ["inline deliver(place, x)", "{       if"]
+    lines = ["inline deliver(into, x)", "{       if"]
     lines += [
-        f"        :: place == {index} -> {name} = x" for index, name in sorted(targets.items())
+        f"        :: into == {index} -> {name} = x" for index, name in sorted(targets.items())
     ]
     if not targets:
         lines.append("        :: else")

@@ -1,8 +1,8 @@
 /* Host collectives: the n-th call of a member pairs with the n-th call of every other.
  * specs/semantics.md#all-reduce, #barrier */
 
-inline post(g, m, t, what, number, equal)
-{       thread[t].what = what;
+inline post(g, m, t, call, number, equal)
+{       thread[t].what = call;
         thread[t].brought = number;
         thread[t].agrees = equal;
         thread[t].sub = POSTED;
@@ -17,13 +17,14 @@ inline post(g, m, t, what, number, equal)
         :: else -> break
         od;
         if
-        :: all_ -> answer(g, t)
+        :: all_ -> answer_all(g, t)
         :: else
-        fi
+        fi;
+        skip                                    /* a d_step may not end in a loop */
 }
 
 /* Everybody has come: all get the answer of the last one's kind, or all fail. */
-inline answer(g, t)
+inline answer_all(g, t)
 {       kind_ = thread[t].what;
         sum_ = 0;
         least_ = thread[t].brought;

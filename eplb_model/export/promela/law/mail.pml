@@ -38,11 +38,11 @@ inline send(p, t, x)
         fi
 }
 
-inline receive(p, t, place)
+inline receive(p, t, into)
 {       if
         :: pair[p].open > 0 && pair[p].sends ->
-                deliver(place, pair[p].data[0]);
+                deliver(into, pair[p].data[0]);
                 first_is_met(p)
-        :: else -> stays_open(p, t, false, place)
+        :: else -> stays_open(p, t, false, into)
         fi
 }
