@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "sweep": "check a range of parameters",
     "list": "the vectors of the catalogue",
     "conform": "predict every measured row, and compare",
+    "export": "a Promela model for Spin, or a run as an ITF trace",
 }
 
 EXAMPLES = """\

@@ -20,7 +20,16 @@ from eplb_model.export import CannotExport
 from eplb_model.export.promela import Exported, promela
 from eplb_model.scenario import Scenario
 from tests.specs.projection import in_words
-from tests.specs.spin import PAN_LIVENESS, SAFETY, Searched, SpinFailed, compile_model, search
+from tests.specs.spin import (
+    FAIR,
+    PAN_LIVENESS,
+    PAN_REACH,
+    SAFETY,
+    Searched,
+    SpinFailed,
+    compile_model,
+    search,
+)
 
 PLAIN_BOUND = 20_000  # states of ours; what is larger is compared by its verdict
 ENDS = ("violation", "misuse", "race", "deadlock", "ok")
@@ -38,6 +47,7 @@ class Spun:
     memory_mib: float
     ends: Mapping[str, int]
     deadlocks: Counter[str]
+    cyclic: bool
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,7 @@ def differences(exported: Exported, spun: Spun, plain: Exploration) -> list[str]
 
 def our_ends(plain: Exploration) -> dict[str, int]:
     """How many states of each kind our runs end in."""
-    ends = Counter(broken.verdict for broken in plain.broken.values())
+    ends: Counter[str] = Counter(broken.verdict for broken in plain.broken.values())
     for number in plain.final:
         ends["deadlock" if plain.states[number].unfinished() else "ok"] += 1
     return dict(ends)
@@ -110,11 +120,13 @@ def spin_says(exported: Exported) -> Spun:
         searched = search(compile_model(model, folder, ("-DSHOW",), SAFETY))
         said = _said(exported, searched)
         if said.verdict == "ok" and exported.cyclic:
-            pan = compile_model(model, folder, ("-DLIVENESS",), ("-DNFAIR=3",))
+            pan = compile_model(model, folder, ("-DLIVENESS",), FAIR)
             if search(pan, PAN_LIVENESS).errors:
                 said = replace(said, verdict="stall")
-        if said.verdict == "ok" and _unreached(exported, searched):
-            said = replace(said, verdict="violation")
+        if said.verdict == "ok" and exported.interesting:
+            pan = compile_model(model, folder, ("-DSHOW", "-DREACH"), SAFETY)
+            if len(search(pan, PAN_REACH).said) < exported.interesting:
+                said = replace(said, verdict="violation")
         return said
 
 
@@ -145,10 +157,5 @@ def _said(exported: Exported, searched: Searched) -> Spun:
         searched.memory_mib,
         dict(ends),
         deadlocks,
+        exported.cyclic,
     )
-
-
-def _unreached(exported: Exported, searched: Searched) -> bool:
-    """Whether something that some run has to reach was not reached."""
-    reached = {line.split()[1] for line in searched.said if line.startswith("sometimes ")}
-    return len(reached) < exported.interesting

@@ -38,4 +38,5 @@ def _key(item: Item) -> tuple[object, ...]:
             return "await", None, event, (), (), ()
         case RemoteRead(peer=peer, source=source, target=target, moves=moves):
             return "read", None, "", (), (target,), moves, peer, source
-    raise AssertionError(f"no words for {work}")
+        case _:
+            raise AssertionError(f"no words for {work}")

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SPIN_FLAGS = ("-a", "-o1", "-o2", "-o3")  # no dead variables, merging or slicing: same states
-CC_FLAGS = ("-O0", "-w", "-DNOREDUCE", "-DVECTORSZ=8192", "-DMEMLIM=1500")
-SAFETY = ("-DSAFETY",)
+EXPORTED = ("-DNOREDUCE", "-DVECTORSZ=8192", "-DMEMLIM=1500")  # how an exported model is compiled
+SAFETY = (*EXPORTED, "-DSAFETY")
+FAIR = (*EXPORTED, "-DNFAIR=3")
 PAN_SAFETY = ("-c0", "-m200000", "-w20")
+PAN_REACH = PAN_SAFETY
 PAN_LIVENESS = ("-a", "-f", "-m2000000", "-w20")
 
 
@@ -49,11 +51,15 @@ def version() -> str:
 
 
 def compile_model(
-    model: Path, folder: Path, defines: Sequence[str] = (), flags: Sequence[str] = SAFETY
+    model: Path,
+    folder: Path,
+    defines: Sequence[str] = (),
+    flags: Sequence[str] = SAFETY,
+    optimise: int = 0,
 ) -> Path:
     """The verifier of a model; everything that is made on the way is in the folder."""
     _call(["spin", *defines, *SPIN_FLAGS, str(model.resolve())], folder)
-    _call(["gcc", *CC_FLAGS, *flags, "-o", "pan", "pan.c"], folder)
+    _call(["gcc", f"-O{optimise}", "-w", *flags, "-o", "pan", "pan.c"], folder)
     return folder / "pan"
 
 

@@ -144,7 +144,8 @@ def _crowded(layout: Layout) -> Iterator[str]:
     yield f"#define EMPTY_WAITER_BLOCKS {blocks}"
     clustered = int(switches.clustered_waiter_blocks_gangs == "on")
     yield f"#define CLUSTERED_WAITER_BLOCKS_GANGS {clustered}"
-    yield f"/* Which group the next cluster goes to: the one with the least rank (packing). */\n{_rank(layout)}\n"
+    yield "/* Which group the next cluster goes to: the one with the least rank (packing). */"
+    yield f"{_rank(layout)}\n"
 
 
 def _rank(layout: Layout) -> str:
@@ -206,7 +207,7 @@ def state(layout: Layout) -> Iterator[str]:
     world = layout.world
     kinds = {op.kind for program in world.programs for op in program.code}
     yield THREAD.format(more="".join(_thread_fields(layout, kinds)))
-    yield "byte over;                                     /* MISUSE or VIOLATION: an error ended a thread */\n"
+    yield "byte over;                          /* MISUSE or VIOLATION: an error ended a thread */\n"
     for name, initial in layout.initial:
         yield f"short {name} = {initial};"
     if world.streams:
@@ -224,7 +225,7 @@ def state(layout: Layout) -> Iterator[str]:
         for name, first, size in layout.mark_names:
             yield f"/* mark[{first}] to mark[{first + size - 1}]: {name} */"
     if world.counted:
-        yield "\ntypedef Count { byte launched; int completed }  /* completed: bit n for launch n */"
+        yield "\ntypedef Count { byte launched; int completed }  /* bit n: launch n has ended */"
         yield f"Count count[{len(world.counted) * len(world.ranks)}];"
         for number, name in enumerate(sorted(world.counted)):
             first = number * len(world.ranks)
@@ -232,12 +233,12 @@ def state(layout: Layout) -> Iterator[str]:
     if kinds & {"all_reduce", "barrier"}:
         most = max(len(members) for members in world.groups.values())
         yield "\ntypedef Group {"
-        yield f"        byte posts[{most}];                    /* by member: calls without an answer */"
+        yield f"        byte posts[{most}];                /* by member: calls without an answer */"
         yield f"        byte who[{most} * POSTERS];            /* threads + 1, first come first */"
         yield f"}}\nGroup group[{len(world.groups)}];"
     if kinds & {"isend", "irecv"}:
         yield "\ntypedef Pair {"
-        yield "        byte open;                             /* requests that have not met theirs */"
+        yield "        byte open;                           /* requests that have not met theirs */"
         yield "        bool sends;                            /* whether these are sends */"
         yield "        byte who[OPEN];                        /* threads + 1, first come first */"
         yield "        short data[OPEN];                      /* values, or where to put them */"
@@ -247,11 +248,11 @@ def state(layout: Layout) -> Iterator[str]:
 
 def _thread_fields(layout: Layout, kinds: set[str]) -> Iterator[str]:
     if layout.world.streams:
-        yield "        byte pending[PENDING];                 /* by stream: items that a call waits for */\n"
+        yield "        byte pending[PENDING];        /* by stream: items that a call waits for */\n"
     if any(kind.startswith("cpu_gpu_event") for kind in kinds):
-        yield "        byte object;                           /* mark + 1 that a wait has loaded */\n"
+        yield "        byte object;                         /* mark + 1 that a wait has loaded */\n"
     if kinds & {"all_reduce", "barrier"}:
-        yield "        byte what;                             /* the collective that it has posted */\n"
+        yield "        byte what;                         /* the collective that it has posted */\n"
         yield "        short brought;                         /* its number */\n"
         yield "        short agrees;                          /* what has to be equal */\n"
         yield "        short answer;\n"

@@ -232,7 +232,9 @@ def _event_synchronize(call: Call) -> Steps:
     mark = f"mark[{call.layout.mark_base(call.rank, call.op.event)}]"
     yield from _forbidden(call, 0, mark)
     yield Step(
-        0, _is_pending(mark), (f"capture_mark({call.rank}, {call.thread}, {mark[5:-1]})", call.stay(1))
+        0,
+        _is_pending(mark),
+        (f"capture_mark({call.rank}, {call.thread}, {mark[5:-1]})", call.stay(1)),
     )
     yield Step(0, _needs_no_wait(call, mark), (call.stay(1),))
     yield Step(1, _not_waiting(call), (call.on(),))

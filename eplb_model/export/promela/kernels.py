@@ -42,7 +42,7 @@ def options(layout: Layout, me: Actor) -> Iterator[Option]:
 
 def is_kernel(name: str) -> str:
     """The macro that asks whether work is a launch of a kernel."""
-    return f"is_{''.join(c if c.isalnum() else '_' for c in name).strip('_')}"
+    return f"launches_{''.join(c if c.isalnum() else '_' for c in name).strip('_')}"
 
 
 def _moves(layout: Layout, rank: int, work: Work) -> list[str]:

@@ -152,7 +152,7 @@ class Layout:
         """That a thread has not been started."""
         if self.world.programs[actor.slot].started:
             return "false"
-        return f"!thread[{self.thread(actor)}].begun"
+        return f"(!thread[{self.thread(actor)}].begun)"
 
     def is_busy(self, actor: Actor) -> str:
         """That a thread runs: it has begun and neither reached its end nor failed."""
@@ -305,10 +305,11 @@ class Layout:
     def _submissions(self, slot: int) -> Iterator[HostOperation]:
         for actor in self.world.threads_of(self.world.streams[slot].rank):
             for op in self.world.programs[actor.slot].code:
-                stream = getattr(op, "stream", None)
-                if stream is not None and next(_what_is_submitted(op), None) is not None:
-                    if slot in (s.slot for s in self.world.streams_named(actor.rank, stream)):
-                        yield op
+                named = getattr(op, "stream", None)
+                if named is None or next(_what_is_submitted(op), None) is None:
+                    continue
+                if slot in (s.slot for s in self.world.streams_named(actor.rank, named)):
+                    yield op
 
     def stream_of(self, me: Actor, name: str) -> str:
         """The stream that a thread means by a name."""

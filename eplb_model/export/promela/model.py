@@ -242,8 +242,7 @@ def _statements(effect: tuple[str, ...]) -> Iterator[str]:
             depth -= 1
         opens = line in ("do", "if") or line.endswith("->")
         closes = following in ("od", "fi", "}") or following.startswith("::")
-        indent = 8 * depth - (0 if line.startswith("::") or line in ("do", "if", "od", "fi") else 0)
-        yield " " * indent + line + ("" if opens or closes else ";")
+        yield " " * 8 * depth + line + ("" if opens or closes else ";")
         if line in ("do", "if"):
             depth += 1
 
@@ -286,7 +285,7 @@ WATCH = """\
 #define say(what) skip
 #endif
 
-#ifndef LIVENESS
+#if !defined(LIVENESS) && !defined(REACH)
 active proctype watch()
 {{
 end:    do
@@ -297,7 +296,7 @@ end:    do
                 say("violation");
                 assert(!broken_claim)
         }}
-        :: d_step {{ !broken && !somebody_has_work && ends_badly ->
+        :: d_step {{ timeout && !broken && !somebody_has_work && ends_badly ->
                 say("violation");
                 assert(!ends_badly)
         }}
@@ -307,25 +306,46 @@ end:    do
         }}
 #ifdef SHOW
         :: d_step {{ timeout && !broken && !somebody_has_work && !ends_badly -> say("ok") }}
-{reach}#endif
+#endif
+        od
+}}
+#endif
+"""
+
+REACH = """\
+/* What some run has to reach, so that the rest says something: an error of -DREACH=n is wanted. */
+#ifdef REACH
+#ifdef SHOW
+#define reached(n) c_code {{ {{ static int told; \\
+        if (!told) {{ told = 1; printf("@sometimes %d\\n", n); }} }} }}
+#else
+#define reached(n) assert(REACH != n)
+#endif
+
+active proctype reaches()
+{{
+end:    do
+{cases}
         od
 }}
 #endif
 """
 
 STREAMS = """\
-        for (n = 0; n < STREAMS; n++) { printf(" |"); \\
-                for (m = 0; m < now.stream[n].items; m++) printf(" %d", now.stream[n].work[m]); } \\
+        for (n = 0; n < STREAMS; n++) {{ printf(" |"); \\
+                for (m = 0; m < now.stream[n].items; m++) \\
+                        printf(" %d", now.stream[n].work[m]); }} \\
 """
 
 
 def _watch(layout: Layout) -> Iterator[str]:
-    reach = [
-        f'        :: d_step {{ {condition} -> say("sometimes {number}") }}  /* {sentence} */'
+    yield WATCH.format(streams=STREAMS.format() if layout.world.streams else "")
+    cases = [
+        f"        :: d_step {{ {condition} -> reached({number}) }}  /* {sentence} */"
         for number, sentence, condition in interesting(layout)
     ]
-    streams = STREAMS if layout.world.streams else ""
-    yield WATCH.format(streams=streams, reach="".join(f"{line}\n" for line in reach))
+    if cases:
+        yield REACH.format(cases="\n".join(cases))
 
 
 def _liveness(layout: Layout, threads: list[_Process], streams: list[_Process]) -> list[str]:
