@@ -50,6 +50,8 @@ class Call:
     me: Actor
     pc: int
     op: Any
+    stream: str = ""  # the constant of the stream that it works on, if it names one
+    device: int = 0  # the current device of the thread
 
     @property
     def rank(self) -> int:

@@ -1,4 +1,4 @@
-"""Numbers and state of a Promela model: what the law is written over."""
+"""The numbers of a Promela model: what the law is written over."""
 
 from __future__ import annotations
 
@@ -96,6 +96,8 @@ def _streams(layout: Layout) -> Iterator[str]:
     yield f"#define PENDING {max(len(world.streams_of(r)) for r in range(len(world.ranks)))}"
     yield f"#define CAPACITY {layout.capacity}"
     yield f"#define QUEUE_DEPTH {world.machine.queue_depth}\n"
+    if layout.shares_queues:
+        yield f"#define queue_of(s) {_table('(s)', layout.queues)}\n"
     works = list(layout.works.values())
     yield from _each([work.name for work in works], 1)
     waits = any_of(f"(w) == {work.name}" for work in works if work.kind == "await")
@@ -164,113 +166,3 @@ def _rank(layout: Layout) -> str:
                 f"        (cluster(head(s)) == 1 -> 1000 * {large} + {phase} : \\\n"
                 f"        (gang(head(s)) -> taken[g] : 1000 * {large} + taken[g]))"
             )
-
-
-# --- state -----------------------------------------------------------------------------------
-
-THREAD = """\
-typedef Thread {{
-        short at;                              /* the next operation of its program */
-        byte sub;                              /* how many steps of it are done */
-        bool failed;                           /* an error or a fault ended it */
-        bool begun;                            /* of a thread that has to be started: it was */
-{more}}}
-Thread thread[THREADS];
-"""
-
-STREAM = """\
-typedef Stream {{
-        byte items;
-        byte work[CAPACITY];                   /* head first */
-        byte nr[CAPACITY];                     /* of a kernel: which launch it is */
-        byte on[CAPACITY];                     /* of a wait: NEVER, DONE, or a stream + 1 ... */
-        byte ahead[CAPACITY];                  /* ... and how many of its items have to go */
-        bool arrived;                          /* the head, a kernel, has reached the distributor */
-        short started;                         /* how many of its CTAs have started */
-        short ended[CLASSES];                  /* and ended, by class */
-{more}}}
-Stream stream[STREAMS];
-
-typedef Gpu {{
-        byte arrived[STREAMS];                 /* streams + 1, in order of arrival */
-        byte kernels;                          /* how many that are */
-        byte context;                          /* thread + 1 with the context lock */
-        byte recording;                        /* thread + 1 that holds back event records */
-{held}}}
-Gpu gpu[{ranks}];
-bool waited;                                   /* some kernel had to wait for SMs on arrival */
-"""
-
-
-def state(layout: Layout) -> Iterator[str]:
-    """The variables that a state is made of."""
-    world = layout.world
-    kinds = {op.kind for program in world.programs for op in program.code}
-    yield THREAD.format(more="".join(_thread_fields(layout, kinds)))
-    yield "byte over;                          /* MISUSE or VIOLATION: an error ended a thread */\n"
-    for name, initial in layout.initial:
-        yield f"short {name} = {initial};"
-    if world.streams:
-        crowded = not all(world.roomy)
-        more = (
-            "        byte seat[SEATS];                      /* SM + 1 of each CTA that started */\n"
-        )
-        held = "        byte held[SMS];                        /* FREE or TAKEN */\n"
-        yield "\n" + STREAM.format(more=more * crowded, held=held * crowded, ranks=len(world.ranks))
-        if layout.mark_names:
-            yield "typedef Mark { byte on; byte ahead }"
-        else:
-            yield "typedef Mark { byte on; byte ahead }   /* no events here */"
-        yield f"Mark mark[{max(1, layout.first_mark[-1])}];"
-        for name, first, size in layout.mark_names:
-            yield f"/* mark[{first}] to mark[{first + size - 1}]: {name} */"
-    if world.counted:
-        yield "\ntypedef Count { byte launched; int completed }  /* bit n: launch n has ended */"
-        yield f"Count count[{len(world.counted) * len(world.ranks)}];"
-        for number, name in enumerate(sorted(world.counted)):
-            first = number * len(world.ranks)
-            yield f"/* count[{first} + rank]: {name} */"
-    if kinds & {"all_reduce", "barrier"}:
-        most = max(len(members) for members in world.groups.values())
-        yield "\ntypedef Group {"
-        yield f"        byte posts[{most}];                /* by member: calls without an answer */"
-        yield f"        byte who[{most} * POSTERS];            /* threads + 1, first come first */"
-        yield f"}}\nGroup group[{len(world.groups)}];"
-    if kinds & {"isend", "irecv"}:
-        yield "\ntypedef Pair {"
-        yield "        byte open;                           /* requests that have not met theirs */"
-        yield "        bool sends;                            /* whether these are sends */"
-        yield "        byte who[OPEN];                        /* threads + 1, first come first */"
-        yield "        short data[OPEN];                      /* values, or where to put them */"
-        yield f"}}\nPair pair[{max(1, len(pairs(world)))}];"
-    yield ""
-
-
-def _thread_fields(layout: Layout, kinds: set[str]) -> Iterator[str]:
-    if layout.world.streams:
-        yield "        byte pending[PENDING];        /* by stream: items that a call waits for */\n"
-    if any(kind.startswith("cpu_gpu_event") for kind in kinds):
-        yield "        byte object;                         /* mark + 1 that a wait has loaded */\n"
-    if kinds & {"all_reduce", "barrier"}:
-        yield "        byte what;                         /* the collective that it has posted */\n"
-        yield "        short brought;                         /* its number */\n"
-        yield "        short agrees;                          /* what has to be equal */\n"
-        yield "        short answer;\n"
-    if kinds & {"isend", "irecv"}:
-        yield "        byte requests;                         /* of its own that are open */\n"
-
-
-SCRATCH = """\
-/* Scratch of the inlines below: no part of a state. */
-hidden short i_, j_, k_, n_, o_, w_, a_, s_, c_, m_, g_, best_, best_g_, open_, rank_, best_rank_;
-hidden short single_, k_cta_, x_, y_;
-hidden int sum_, least_, most_, said_, kind_;
-hidden byte new_, referred_, all_, pairs_, pair_, barred_;
-"""
-
-
-def scratch(layout: Layout) -> Iterator[str]:
-    """Variables that are used within one step only."""
-    yield SCRATCH
-    if not all(layout.world.roomy):
-        yield "hidden byte turn[STREAMS], taken[GROUPS], second[GROUPS];\n"

@@ -100,12 +100,13 @@ def _launch(call: Call) -> Steps:
     if op.gil:
         raise CannotExport("a launch with the interpreter lock (gil)")
     kernel = layout.world.kernels[op.kernel]
-    stream = layout.stream_of(call.me, op.stream)
+    stream = call.stream
     guard = context_is_free(call)
     if kernel.module is not None and layout.world.machine.switches.first_use == "blocks":
         yield from _load_steps(call, kernel.module, call.stay(0))
         guard = all_of((guard, call.place(loaded(kernel.module)), _not_waiting(call)))
-    if not _can_ever_fit(call, kernel):
+    nccl = kernel.meets is not None and kernel.meets.grain == "channel"  # it selects its device
+    if not _can_ever_fit(call, kernel) or (_stream_device(call) != call.device and not nccl):
         yield from _with_room(call, stream, guard, (*_let_records_go(call), call.fails("MISUSE")))
         return
     effect = _submit(call, stream, layout.work(call.me, op), _number(call, op.kernel))
@@ -113,6 +114,13 @@ def _launch(call: Call) -> Steps:
         effect.append(f"{_count(call, op.kernel)}.launched++")
     effect += [*_let_records_go(call), f"flow({call.rank})", call.on()]
     yield from _with_room(call, stream, guard, tuple(effect))
+
+
+def _stream_device(call: Call) -> int:
+    """The device of the stream that a call works on."""
+    specs = call.layout.world.stream_specs
+    streams = call.layout.cuda_streams(call.rank)
+    return next(specs[s.slot].device for s in streams if call.layout.stream(s.slot) == call.stream)
 
 
 def _count(call: Call, kernel: str) -> str:
@@ -139,7 +147,7 @@ def _can_ever_fit(call: Call, kernel: Kernel) -> bool:
 
 @emits("memset")
 def _memset(call: Call) -> Steps:
-    stream = call.layout.stream_of(call.me, call.op.stream)
+    stream = call.stream
     effect = _submit(call, stream, call.layout.work(call.me, call.op))
     done = (*effect, *_let_records_go(call), f"flow({call.rank})", call.on())
     return _with_room(call, stream, context_is_free(call), done)
@@ -148,7 +156,7 @@ def _memset(call: Call) -> Steps:
 @emits("copy")
 def _copy(call: Call) -> Steps:
     op = call.op
-    stream = call.layout.stream_of(call.me, op.stream)
+    stream = call.stream
     effect = _submit(call, stream, call.layout.work(call.me, op))
     waits = op.blocking or (op.memory == "pageable" and op.direction == "d2h")
     effect += [f"capture({call.rank}, {call.thread}, {stream})", call.stay(1)] if waits else []
@@ -188,7 +196,7 @@ def _record_event(call: Call) -> Steps:
 
 
 def _record(call: Call, mark: str) -> list[str]:
-    stream = call.layout.stream_of(call.me, call.op.stream)
+    stream = call.stream
     return [
         *_submit(call, stream, call.layout.work(call.me, call.op)),
         f"{mark}.on = {stream} + 1",
@@ -206,7 +214,7 @@ def _stream_wait_event(call: Call) -> Steps:
 
 
 def _wait(call: Call, mark: str) -> list[str]:
-    stream = call.layout.stream_of(call.me, call.op.stream)
+    stream = call.stream
     return _submit(call, stream, call.layout.work(call.me, call.op), mark=mark)
 
 
@@ -261,7 +269,9 @@ def _not_waiting(call: Call) -> str:
 def _capture_device(call: Call) -> list[str]:
     """Remember what every stream of the thread's current device holds."""
     specs = call.layout.world.stream_specs
-    streams = [s for s in call.layout.cuda_streams(call.rank) if specs[s.slot].device == 0]
+    streams = [
+        s for s in call.layout.cuda_streams(call.rank) if specs[s.slot].device == call.device
+    ]
     return [f"capture({call.rank}, {call.thread}, {call.layout.stream(s.slot)})" for s in streams]
 
 
@@ -270,7 +280,7 @@ def _synchronize(call: Call) -> Steps:
     if call.op.gil:
         raise CannotExport("a synchronise with the interpreter lock (gil)")
     if call.op.kind == "stream_synchronize":
-        stream = call.layout.stream_of(call.me, call.op.stream)
+        stream = call.stream
         captures = [f"capture({call.rank}, {call.thread}, {stream})"]
     else:
         captures = _capture_device(call)
@@ -280,7 +290,7 @@ def _synchronize(call: Call) -> Steps:
 
 @emits("stream_query")
 def _stream_query(call: Call) -> Steps:
-    stream = call.layout.stream_of(call.me, call.op.stream)
+    stream = call.stream
     empty = f"{call.place(call.op.into)} = stream[{stream}].items == 0"
     yield Step(0, "true", (empty, call.on()))
 
@@ -317,6 +327,26 @@ def _load_steps(call: Call, module: str, after: str) -> Steps:
     yield Step(0, missing, (take, *_capture_device(call), call.stay(1)))
     give = f"gpu[{call.rank}].context = 0"
     yield Step(1, _not_waiting(call), (f"{there} = true", give, after))
+
+
+# --- current devices and streams: specs/semantics.md#set-device ------------------------------
+
+
+@emits("set_device")
+def _set_device(call: Call) -> Steps:
+    device = call.op.device
+    if device and device not in call.layout.devices(call.rank):
+        yield Step(0, "true", (call.fails("MISUSE"),))
+        return
+    yield Step(0, "true", (f"thread[{call.thread}].device = {device}", call.on()))
+
+
+@emits("set_stream")
+def _set_stream(call: Call) -> Steps:
+    device = _stream_device(call)
+    here = f"thread[{call.thread}].device = {device}"
+    chosen = f"thread[{call.thread}].chosen[{device}] = {call.stream} + 1"
+    yield Step(0, "true", (here, chosen, call.on()))
 
 
 # --- CpuGpuEvent: specs/semantics.md#cpu-gpu-event-record ------------------------------------

@@ -12,7 +12,7 @@ from eplb_model.export.cannot import CannotExport
 from eplb_model.export.promela.device import count_name
 from eplb_model.export.promela.expressions import expression
 from eplb_model.export.promela.layout import Layout, Work, all_of, any_of
-from eplb_model.ops.moves import PeerVariable
+from eplb_model.ops.moves import Move, PeerVariable
 from eplb_model.outcome import Actor
 from eplb_model.world import Kernel
 
@@ -27,17 +27,21 @@ class Option(NamedTuple):
 
 def options(layout: Layout, me: Actor) -> Iterator[Option]:
     """All that a stream may ever do."""
-    name = layout.stream(me.slot)
+    name, ready = layout.stream(me.slot), layout.is_ready(me.slot)
+
+    def is_head(work: Work) -> str:
+        return f"head({name}) == {work.name}"
+
     for kernel in layout.kernels_of(me.slot):
         yield from _kernel(layout, me, layout.world.kernels[kernel])
     for work in layout.works_of(me.slot):
         if work.kind in ("transfer", "read"):
             moves = _moves(layout, me.rank, work)
             ends = (*moves, f"pop({me.rank}, {name})", f"flow({me.rank})")
-            yield Option(f"a {work.kind} ends", f"head({name}) == {work.name}", ends)
+            yield Option(f"a {work.kind} ends", all_of((is_head(work), ready)), ends)
         elif work.kind == "record":
             ends = (f"pop({me.rank}, {name})", f"flow({me.rank})")
-            yield Option("an event fires", f"head({name}) == {work.name}", ends)
+            yield Option("an event fires", all_of((is_head(work), ready)), ends)
 
 
 def is_kernel(name: str) -> str:
@@ -47,15 +51,54 @@ def is_kernel(name: str) -> str:
 
 def _moves(layout: Layout, rank: int, work: Work) -> list[str]:
     """The assignments that work does in the step with which it ends.  #moves"""
-    found = []
+    name = layout.stream(work.streams[0])
+    lines: list[str] = []
     for each in work.moves:
-        source = each.source
-        if isinstance(source, PeerVariable):
-            value = layout.variable(source.rank, source.name)
+        assignment = _assignment(layout, rank, each)
+        if isinstance(each.source, PeerVariable) and work.kernel is not None:
+            pending = f":: !(stream[{name}].handed & {1 << each.source.rank}) -> {assignment}"
+            lines += ["if", pending, ":: else", "fi"]
         else:
-            value = expression(layout, rank, source)
-        found.append(f"{layout.variable(rank, each.target)} = {value}")
-    return found
+            lines.append(assignment)
+    return lines
+
+
+def _assignment(layout: Layout, rank: int, move: Move) -> str:
+    if isinstance(move.source, PeerVariable):
+        value = layout.variable(move.source.rank, move.source.name)
+    else:
+        value = expression(layout, rank, move.source)
+    return f"{layout.variable(rank, move.target)} = {value}"
+
+
+def _hands_over(layout: Layout, me: Actor, kernel: Kernel) -> list[str]:
+    """What running peers take from this rank has moved at the latest when this kernel ends."""
+    lines: list[str] = []
+    for work in layout.works.values():
+        taker = layout.world.kernels[work.kernel] if work.kernel is not None else None
+        taken = [m for m in work.moves if _takes_from(m, me.rank)]
+        rank = layout.world.threads[work.by].rank
+        meets = taker is not None and taker.meets is not None and taker.meets.kernel == kernel.name
+        if not meets or not taken or rank == me.rank:
+            continue
+        theirs = layout.stream(work.streams[0])
+        handed = f"stream[{theirs}].handed"
+        mask = 1 << me.rank
+        guard = all_of(
+            (
+                f"head({theirs}) == {work.name}",
+                f"stream[{theirs}].arrived",
+                f"stream[{theirs}].nr[0] == stream[{layout.stream(me.slot)}].nr[0]",
+                f"!({handed} & {mask})",
+            )
+        )
+        moves = [_assignment(layout, rank, each) for each in taken]
+        lines += ["if", f":: {guard} ->", *moves, f"{handed} = {handed} | {mask}", ":: else", "fi"]
+    return lines
+
+
+def _takes_from(move: Move, rank: int) -> bool:
+    return isinstance(move.source, PeerVariable) and move.source.rank == rank
 
 
 def _leaves_as_one(kernel: Kernel) -> bool:
@@ -146,10 +189,11 @@ def _perhaps_over(layout: Layout, me: Actor, kernel: Kernel) -> list[str]:
     name, world = layout.stream(me.slot), layout.world
     classes = kernel.classes(backwards=False)
     lines = ["if", f":: {_sum_of_ended(name, classes)} == {kernel.ctas} ->"]
+    lines += _hands_over(layout, me, kernel)
     for work in layout.works_of(me.slot):
         if work.kernel == kernel.name and work.moves:
-            if any(isinstance(each.source, PeerVariable) for each in work.moves):
-                raise CannotExport("a kernel that takes variables of a peer (moves)")
+            if len(work.streams) > 1:
+                raise CannotExport("moves of a kernel on the current stream")
             moves = _moves(layout, me.rank, work)
             lines += ["if", f":: head({name}) == {work.name} ->", *moves, ":: else", "fi"]
     lines += [f"n_ = stream[{name}].nr[0]"]

@@ -18,9 +18,10 @@ from eplb_model.export.cannot import CannotExport
 from eplb_model.ops.launch import DEVICE_COPY, MEMSET
 from eplb_model.ops.marks import Event
 from eplb_model.ops.moves import Moves
+from eplb_model.ops.thread_state import Current
 from eplb_model.ops.two_thread_event import TwoThreadEvent
 from eplb_model.outcome import Actor
-from eplb_model.world import CURRENT, ENGINE, HostOperation, World
+from eplb_model.world import ENGINE, HostOperation, World
 
 LOOPING_CAPACITY = 8  # items per stream where programs loop; the model asserts that it suffices
 
@@ -172,6 +173,8 @@ class Layout:
         number = 0
         for rank, described in enumerate(self.world.ranks):
             for name, value in described.memory.items():
+                if isinstance(value, Current):
+                    continue  # fields of the thread
                 if isinstance(value, (Event, TwoThreadEvent)):
                     size = 1 if isinstance(value, Event) else self._objects(rank, name)
                     self.marks[rank, name] = shown = self._unique(name, rank)
@@ -311,11 +314,42 @@ class Layout:
                 if slot in (s.slot for s in self.world.streams_named(actor.rank, named)):
                     yield op
 
-    def stream_of(self, me: Actor, name: str) -> str:
-        """The stream that a thread means by a name."""
-        if name == CURRENT:
-            raise CannotExport("the current stream of a thread")
-        return self.stream(self.world.stream(me.rank, name).slot)
+    @cached_property
+    def shares_queues(self) -> bool:
+        """Whether some hardware queue serves several streams."""
+        return len(self.queues) > len(set(self.queues))
+
+    @cached_property
+    def queues(self) -> tuple[int, ...]:
+        """For each stream the number of its hardware queue, among those of all ranks."""
+        world = self.world
+        own = [(s.rank, world.connections[s.slot], world.stream_specs[s.slot].kind == ENGINE)
+               for s in world.streams]  # fmt: skip
+        numbers = {queue: number for number, queue in enumerate(dict.fromkeys(own))}
+        return tuple(numbers[queue] for queue in own)
+
+    def is_ready(self, slot: int) -> str:
+        """That work at the head of a stream may go on, as far as its hardware queue goes."""
+        return f"!stream[{self.stream(slot)}].blocked" if self.shares_queues else ""
+
+    def devices(self, rank: int) -> tuple[int, ...]:
+        """The GPUs that a rank has streams on."""
+        specs = self.world.stream_specs
+        return tuple(sorted({specs[s.slot].device for s in self.cuda_streams(rank)}))
+
+    def is_current(self, me: Actor, stream: Actor) -> str:
+        """That a stream is the current one of a thread.  specs/semantics.md#set-stream"""
+        device = self.world.stream_specs[stream.slot].device
+        chosen = f"thread[{self.thread(me)}].chosen[{device}]"
+        mine = f"{chosen} == {self.stream(stream.slot)} + 1"
+        if self.world.default_stream(me.rank, device) == stream:
+            mine = f"({mine} || {chosen} == 0)"
+        return all_of((self.is_on_device(me, device), mine))
+
+    def is_on_device(self, me: Actor, device: int) -> str:
+        """That a device is the current one of a thread."""
+        several = len(self.devices(me.rank)) > 1
+        return f"thread[{self.thread(me)}].device == {device}" if several else ""
 
     def cuda_streams(self, rank: int) -> tuple[Actor, ...]:
         """The streams of the GPU of a rank."""

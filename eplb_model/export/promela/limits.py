@@ -31,18 +31,7 @@ def _problems(scenario: Scenario) -> Iterator[str]:
         for op in world.programs[actor.slot].code:
             if op.kind not in EMITTERS:
                 yield f"operation {op.kind} (thread {actor})"
-    yield from _of_streams(world)
     yield from _of_placement(world)
-
-
-def _of_streams(world: World) -> Iterator[str]:
-    for stream in world.streams:
-        if world.stream_specs[stream.slot].device:
-            yield f"a stream on a second device ({stream})"
-    for rank in range(len(world.ranks)):
-        queues = [world.connections[s.slot] for s in world.cuda_streams_of(rank)]
-        if len(set(queues)) < len(queues):
-            yield f"streams that share a hardware queue (rank {rank})"
 
 
 def _of_placement(world: World) -> Iterator[str]:

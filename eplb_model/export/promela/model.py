@@ -18,10 +18,11 @@ from importlib import resources
 from eplb_model.export.cannot import CannotExport
 from eplb_model.export.promela import host, meetings
 from eplb_model.export.promela.call import EMITTERS, Call, Step
-from eplb_model.export.promela.constants import constants, scratch, state
+from eplb_model.export.promela.constants import constants
 from eplb_model.export.promela.kernels import Option, options
 from eplb_model.export.promela.layout import Layout, all_of
 from eplb_model.export.promela.limits import refuse
+from eplb_model.export.promela.variables import scratch, state
 from eplb_model.export.promela.watch import (
     broken_claim,
     ends_badly,
@@ -34,7 +35,7 @@ from eplb_model.ops.threads import Branch
 from eplb_model.outcome import Actor
 from eplb_model.scenario import Scenario
 from eplb_model.trace import phrase
-from eplb_model.world import HostOperation
+from eplb_model.world import CURRENT, HostOperation
 
 __all__ = ["Exported", "promela"]
 
@@ -117,6 +118,7 @@ def _law(layout: Layout) -> Iterator[str]:
     kinds = {op.kind for program in world.programs for op in program.code}
     yield piece("threads")
     if world.streams:
+        yield piece("shared_queues" if layout.shares_queues else "own_queues")
         yield piece("streams")
         yield piece("roomy" if all(world.roomy) else "crowded")
     if any(kind.startswith("cpu_gpu_event") for kind in kinds):
@@ -206,7 +208,30 @@ def _steps(layout: Layout, actor: Actor, pc: int) -> list[Step]:
     emitter = EMITTERS.get(op.kind)
     if emitter is None:
         raise CannotExport(f"operation {op.kind} (thread {actor})")
-    return list(emitter(Call(layout, actor, pc, op)))
+    return [
+        Step(step.sub, all_of((when, step.guard)), step.effect)
+        for when, call in _readings(layout, actor, pc)
+        for step in emitter(call)
+    ]
+
+
+DEVICE_CALLS = ("launch", "device_synchronize", "free", "host_free", "empty_cache", "load")
+
+
+def _readings(layout: Layout, actor: Actor, pc: int) -> Iterator[tuple[str, Call]]:
+    """The operation once for every stream and device that it may mean, and when it means them."""
+    op = layout.world.programs[actor.slot].code[pc]
+    named = getattr(op, "stream", None) if op.kind != "read" else None
+    devices = layout.devices(actor.rank) if op.kind in DEVICE_CALLS else (0,)
+    for device in devices or (0,):
+        here = layout.is_on_device(actor, device) if len(devices) > 1 else ""
+        if named is None:
+            yield here, Call(layout, actor, pc, op, device=device)
+            continue
+        for stream in layout.world.streams_named(actor.rank, named):
+            is_it = layout.is_current(actor, stream) if named == CURRENT else ""
+            name = layout.stream(stream.slot)
+            yield all_of((here, is_it)), Call(layout, actor, pc, op, name, device)
 
 
 def _stream(layout: Layout, actor: Actor) -> _Process:

@@ -47,7 +47,9 @@ def _accesses(layout: Layout, rank: int) -> Iterator[_Access]:
                 yield _Access(actor, when, frozenset(reads), frozenset(writes))
     for stream in layout.world.streams:
         for work in layout.works_of(stream.slot):
-            when = f"head({layout.stream(stream.slot)}) == {work.name}"
+            name = layout.stream(stream.slot)
+            ready = f"(stream[{name}].arrived || !stream[{name}].blocked)"
+            when = all_of((f"head({name}) == {work.name}", ready * layout.shares_queues))
             if stream.rank == rank and (work.reads or work.writes):
                 yield _Access(stream, when, frozenset(work.reads), frozenset(work.writes))
             if work.peer == rank:

@@ -7,12 +7,14 @@ inline enqueue(s, w, n, o, a)
         stream[s].nr[stream[s].items] = n;
         stream[s].on[stream[s].items] = o;
         stream[s].ahead[stream[s].items] = a;
-        stream[s].items++
+        stream[s].items++;
+        join_queue(s)
 }
 
 /* The head of a stream is over: everybody who waits for this stream is one item closer. */
 inline pop(r, s)
-{       i_ = 1;
+{       leave_queue(s);
+        i_ = 1;
         do
         :: i_ < stream[s].items ->
                 stream[s].work[i_ - 1] = stream[s].work[i_];
@@ -133,8 +135,9 @@ inline flow(r)
 {       k_ = first_stream(r);
         do
         :: k_ < first_stream(r + 1) ->         /* 1. satisfied waits are passed until none is left */
+                ask_whether_ready(k_);
                 if
-                :: is_wait(head(k_)) && stream[k_].on[0] == DONE ->
+                :: is_wait(head(k_)) && stream[k_].on[0] == DONE && ready_ ->
                         pop(r, k_);
                         k_ = first_stream(r)
                 :: else -> k_++
@@ -145,6 +148,10 @@ inline flow(r)
         do
         :: k_ <= first_stream(r + 1) ->        /* 2. ready kernels arrive, in the order of streams */
                 new_ = k_ < first_stream(r + 1) && is_kernel(head(k_)) && !stream[k_].arrived;
+                if
+                :: new_ -> ask_whether_ready(k_); new_ = ready_
+                :: else
+                fi;
                 if
                 :: new_ ->
                         gpu[r].arrived[gpu[r].kernels] = k_ + 1;
@@ -164,6 +171,7 @@ inline flow(r)
                 k_++
         :: else -> break
         od;
+        note_who_is_blocked(r);
         skip                                    /* a d_step may not end in a loop */
 }
 
@@ -184,6 +192,7 @@ inline leave(r, s)
         gpu[r].arrived[gpu[r].kernels] = 0;
         stream[s].arrived = false;
         stream[s].started = 0;
+        stream[s].handed = 0;
         i_ = 0;
         do
         :: i_ < CLASSES ->

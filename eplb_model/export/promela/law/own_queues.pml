@@ -1,0 +1,17 @@
+/* Every stream has a hardware queue of its own: its head is always ready. */
+
+inline join_queue(s)
+{       skip
+}
+
+inline leave_queue(s)
+{       skip
+}
+
+inline ask_whether_ready(s)
+{       ready_ = true
+}
+
+inline note_who_is_blocked(r)
+{       skip
+}
