@@ -47,9 +47,9 @@ PIECE_MUTANTS = (
     ),
     PieceMutant(
         "a stream passes a wait that is not satisfied",
-        "streams",
-        "is_wait(head(k_)) && stream[k_].on[0] == DONE",
-        "is_wait(head(k_))",
+        "waits",
+        "stream[k_].on[0] == DONE && !is_blocked(k_)",
+        "!is_blocked(k_)",
         "event_order",
     ),
     PieceMutant(

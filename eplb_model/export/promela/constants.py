@@ -55,6 +55,9 @@ def _table(argument: str, values: Sequence[object]) -> str:
     """A macro's body that looks a constant up by number."""
     if len(set(values)) == 1:
         return str(values[0])
+    for modulus in range(2, len(values) + 1):  # shorter, where streams take turns
+        if list(values) == [number % modulus for number in range(len(values))]:
+            return f"({argument} % {modulus})" if modulus < len(values) else argument
     text = str(values[-1])
     for number, value in reversed(list(enumerate(values[:-1]))):
         text = f"({argument} == {number} -> {value} : {text})"

@@ -119,7 +119,8 @@ def _law(layout: Layout) -> Iterator[str]:
     yield piece("threads")
     if world.streams:
         yield piece("shared_queues" if layout.shares_queues else "own_queues")
-        yield piece("streams")
+        waits = any(work.kind == "await" for work in layout.works.values())
+        yield from (piece("streams"), piece("waits" if waits else "no_waits"))
         yield piece("roomy" if all(world.roomy) else "crowded")
     if any(kind.startswith("cpu_gpu_event") for kind in kinds):
         yield piece("event")

@@ -145,7 +145,7 @@ SCRATCH = """\
 hidden short i_, j_, k_, n_, o_, w_, a_, s_, c_, m_, g_, best_, best_g_, open_, rank_, best_rank_;
 hidden short single_, k_cta_, x_, y_;
 hidden int sum_, least_, most_, said_, kind_;
-hidden byte new_, ready_, referred_, all_, pairs_, pair_, barred_;
+hidden byte new_, referred_, all_, pairs_, pair_, barred_;
 """
 
 

@@ -23,32 +23,32 @@ inline leave_queue(s)
         queue[queue_of(s)].who[queue[queue_of(s)].items] = 0
 }
 
-/* Ready: no unsatisfied wait of another stream stands before the head of this one. */
-inline ask_whether_ready(s)
-{       ready_ = true;
-        i_ = 0;
-        do
-        :: i_ < STREAMS -> seen[i_] = 0; i_++
-        :: else -> break
-        od;
-        i_ = 0;
-        do
-        :: i_ < queue[queue_of(s)].items && queue[queue_of(s)].who[i_] != s + 1 ->
-                w_ = queue[queue_of(s)].who[i_] - 1;
-                ready_ = ready_ && !(is_wait(stream[w_].work[seen[w_]]) &&
-                                     stream[w_].on[seen[w_]] != DONE);
-                seen[w_] = seen[w_] + 1;
-                i_++
-        :: else -> break
-        od
-}
+#define is_blocked(s) stream[s].blocked
 
+/* Blocked: an unsatisfied wait of another stream stands before the head of this one. */
 inline note_who_is_blocked(r)
 {       k_ = first_stream(r);
         do
         :: k_ < first_stream(r + 1) ->
-                ask_whether_ready(k_);
-                stream[k_].blocked = !ready_;
+                stream[k_].blocked = false;
+                i_ = 0;
+                do
+                :: i_ < STREAMS -> seen[i_] = 0; i_++
+                :: else -> break
+                od;
+                i_ = 0;
+                do
+                :: i_ < queue[queue_of(k_)].items && queue[queue_of(k_)].who[i_] != k_ + 1 ->
+                        w_ = queue[queue_of(k_)].who[i_] - 1;
+                        if
+                        :: is_wait(stream[w_].work[seen[w_]]) && stream[w_].on[seen[w_]] != DONE ->
+                                stream[k_].blocked = true
+                        :: else
+                        fi;
+                        seen[w_] = seen[w_] + 1;
+                        i_++
+                :: else -> break
+                od;
                 k_++
         :: else -> break
         od

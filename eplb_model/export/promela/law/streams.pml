@@ -132,26 +132,12 @@ inline renumber(is_of_family)
 
 /* What the GPU of a rank does by itself.  specs/semantics.md#distributor */
 inline flow(r)
-{       k_ = first_stream(r);
-        do
-        :: k_ < first_stream(r + 1) ->         /* 1. satisfied waits are passed until none is left */
-                ask_whether_ready(k_);
-                if
-                :: is_wait(head(k_)) && stream[k_].on[0] == DONE && ready_ ->
-                        pop(r, k_);
-                        k_ = first_stream(r)
-                :: else -> k_++
-                fi
-        :: else -> break
-        od;
+{       pass_waits(r);                          /* 1. satisfied waits are passed until none is left */
         k_ = first_stream(r);
         do
         :: k_ <= first_stream(r + 1) ->        /* 2. ready kernels arrive, in the order of streams */
-                new_ = k_ < first_stream(r + 1) && is_kernel(head(k_)) && !stream[k_].arrived;
-                if
-                :: new_ -> ask_whether_ready(k_); new_ = ready_
-                :: else
-                fi;
+                new_ = k_ < first_stream(r + 1) && is_kernel(head(k_)) && !stream[k_].arrived &&
+                       !is_blocked(k_);
                 if
                 :: new_ ->
                         gpu[r].arrived[gpu[r].kernels] = k_ + 1;
@@ -171,7 +157,6 @@ inline flow(r)
                 k_++
         :: else -> break
         od;
-        note_who_is_blocked(r);
         skip                                    /* a d_step may not end in a loop */
 }
 
