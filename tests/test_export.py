@@ -113,39 +113,28 @@ def _reason(vector):
 
 REFUSED = [
     "allocator_call_and_other_thread",
-    "blocked_streams",
     "freed_block_held_until_wait",
     "freed_block_reused_in_flight",
     "gang_bars_later_kernels",
     "group_closed_on_error",
     "group_end_blocks_in_launch",
     "pynccl_group_left_open",
-    "queue_aliasing",
-    "sync_eplb",
-    "sync_eplb_sticky_stream",
-    "sync_eplb_stream_taken_back",
-    "wait_on_callers_current_stream",
-    "wait_on_passed_stream",
     "waiting_kernel_bars_its_priority",
-    "worker_thread_sets_device",
-    "worker_thread_wrong_device",
 ]
 
 
 @pytest.mark.parametrize(
-    ("name", "switch", "said"),
+    ("name", "words", "said"),
     [
         ("freed_block_reused_in_flight", "", "operation alloc (thread 0.main)"),
-        ("event_order", "distributor=any", "switch distributor set to any"),
-        ("event_order", "priority=all", "switch priority with several settings"),
+        ("event_order", "--switch distributor=any", "switch distributor set to any"),
+        ("event_order", "--switch priority=all", "switch priority with several settings"),
         ("gang_bars_later_kernels", "", "kernels that share an SM (gang120k and tiny)"),
-        ("blocked_streams", "", "streams that share a hardware queue (rank 0)"),
+        ("crashed_rank_in_flag_reduce", "--set limited=true", "a time limit of all_reduce"),
     ],
 )
-def test_what_has_no_words_is_refused_by_name(name, switch, said, capsys):
-    switches = ["--switch", switch] if switch else []
-
-    code = main(["export", name, "--format", "promela", *switches])
+def test_what_has_no_words_is_refused_by_name(name, words, said, capsys):
+    code = main(["export", name, "--format", "promela", *words.split()])
 
     assert code == 2
     assert said in capsys.readouterr().err

@@ -34,13 +34,21 @@ def first(name):
     return scenario.on(next(machines(scenario)))
 
 
+def expected(name):
+    """The verdict that a vector expects of its default parameters."""
+    said = load(name).scenario().expect
+    assert said is not None, name
+    return said.verdict
+
+
 @needs_spin
 @pytest.mark.parametrize("name", ["coop_vs_nccl_opposite_order", "cpu_gpu_event_two_waiters"])
 def test_spin_and_our_search_agree_state_by_state(name):
     found = compare(name, first(name))
 
     assert found.differs == ""
-    assert found.spun.verdict == load(name).scenario().expect.verdict
+    assert found.spun is not None
+    assert found.spun.verdict == found.ours == expected(name)
     assert found.spun.states == found.our_states
 
 
@@ -132,7 +140,7 @@ def test_the_manifest_has_the_verdict_that_the_vector_expects():
         where = entry["model"]
         if isinstance(where, str) or where.get("switches"):
             continue
-        assert entry["expected"] == load(where["vector"]).scenario().expect.verdict, where
+        assert entry["expected"] == expected(where["vector"]), where
 
 
 def test_the_tables_are_those_of_the_manifest():

@@ -69,9 +69,8 @@ def search(pan: Path, flags: Sequence[str] = PAN_SAFETY, limit: float = 300) -> 
     text = _call([str(pan), *flags], pan.parent, limit, fine=(0, 1))
     seconds = time.monotonic() - began
     said = Counter(line[1:] for line in text.splitlines() if line.startswith("@"))
-    stored = _number(r"(\d+) states, stored", text)
     return Searched(
-        states=_number(r"\((\d+) visited\)", text) or stored,
+        states=_number(r"(\d+) states, stored", text),
         transitions=_number(r"(\d+) transitions", text),
         depth=_number(r"depth reached (\d+)", text),
         errors=_number(r"errors: (\d+)", text),

@@ -47,6 +47,7 @@ Gpu gpu[{ranks}];
 bool waited;                                   /* some kernel had to wait for SMs on arrival */
 """
 
+OVER = "byte over;                      /* MISUSE or VIOLATION: an error ended a thread */\n"
 SEAT = "        byte seat[SEATS];                      /* SM + 1 of each CTA that started */\n"
 HELD = "        byte held[SMS];                        /* FREE or TAKEN */\n"
 BLOCKED = "        bool blocked;                          /* by a wait in its queue */\n"
@@ -81,7 +82,7 @@ def state(layout: Layout) -> Iterator[str]:
     world = layout.world
     kinds = {op.kind for program in world.programs for op in program.code}
     yield THREAD.format(more="".join(_thread_fields(layout, kinds)))
-    yield "byte over;                             /* MISUSE or VIOLATION: an error ended a thread */\n"
+    yield OVER
     for name, initial in layout.initial:
         yield f"short {name} = {initial};"
     if world.streams:
