@@ -130,7 +130,7 @@ REFUSED = [
         ("event_order", "--switch distributor=any", "switch distributor set to any"),
         ("event_order", "--switch priority=all", "switch priority with several settings"),
         ("gang_bars_later_kernels", "", "kernels that share an SM (gang120k and tiny)"),
-        ("crashed_rank_in_flag_reduce", "--set limited=true", "a time limit of all_reduce"),
+        ("crashed_rank_in_flag_reduce", "--set limits=on", "a time limit of all_reduce"),
     ],
 )
 def test_what_has_no_words_is_refused_by_name(name, words, said, capsys):

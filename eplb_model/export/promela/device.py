@@ -11,7 +11,7 @@ from eplb_model.export.promela.call import Call, Step, Steps, emits
 from eplb_model.export.promela.layout import Work, all_of
 from eplb_model.ops.events import UNRECORDED
 from eplb_model.ops.launch import loaded
-from eplb_model.world import Kernel
+from eplb_model.world import HostOperation, Kernel, World
 
 FREES = ("free", "host_free", "empty_cache")
 
@@ -27,16 +27,18 @@ def context_is_free(call: Call) -> str:
     return f"({held} == 0 || {held} == {call.thread} + 1)"
 
 
-def takes_context(world: object, rank: int) -> bool:
+def takes_context(world: World, rank: int) -> bool:
     """Whether some call of a rank holds the context lock while it waits."""
-    ranks = world.ranks  # type: ignore[attr-defined]  # a World; named so to keep the import small
-    kernels = world.kernels  # type: ignore[attr-defined]
     return any(
-        op.kind in (*FREES, "load")
-        or getattr(kernels.get(getattr(op, "kernel", "")), "module", None)
-        for program in ranks[rank].threads
+        op.kind in (*FREES, "load") or _is_loaded_at_first_use(world, op)
+        for program in world.ranks[rank].threads
         for op in program.code
     )
+
+
+def _is_loaded_at_first_use(world: World, op: HostOperation) -> bool:
+    kernel = world.kernels.get(getattr(op, "kernel", ""))
+    return kernel is not None and kernel.module is not None
 
 
 def _records_are_free(call: Call) -> str:
@@ -127,10 +129,9 @@ def _count(call: Call, kernel: str) -> str:
     return f"count[{count_name(call.layout.world, call.rank, kernel)}]"
 
 
-def count_name(world: object, rank: int, kernel: str) -> str:
+def count_name(world: World, rank: int, kernel: str) -> str:
     """Where the launches of a kernel on a rank are counted."""
-    counted = sorted(world.counted)  # type: ignore[attr-defined]  # a World
-    return str(counted.index(kernel) * len(world.ranks) + rank)  # type: ignore[attr-defined]
+    return str(sorted(world.counted).index(kernel) * len(world.ranks) + rank)
 
 
 def _number(call: Call, kernel: str) -> str:

@@ -6,7 +6,7 @@ specs/semantics.md#run-kernel, #meetings, #transfer, #record, #remote-read
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eplb_model.export.cannot import CannotExport
 from eplb_model.export.promela.device import count_name
@@ -293,11 +293,9 @@ def _family(layout: Layout, kernel: str) -> frozenset[str]:
 # --- waits of host threads for launches ------------------------------------------------------
 
 
-def await_guard(layout: Layout, rank: int, op: object) -> str:
+def await_guard(layout: Layout, rank: int, op: Any) -> str:
     """What `await_resident` and `await_complete` wait for."""
-    kernel: str = getattr(op, "kernel")  # noqa: B009 (both have one)
-    number: int = getattr(op, "number")  # noqa: B009
-    if getattr(op, "kind") == "await_complete":  # noqa: B009
-        return completed(layout, rank, kernel, str(number))
-    last = layout.world.kernels[kernel].ctas - 1
-    return has_started(layout, rank, kernel, str(number), str(last))
+    if op.kind == "await_complete":
+        return completed(layout, rank, op.kernel, str(op.number))
+    last = layout.world.kernels[op.kernel].ctas - 1
+    return has_started(layout, rank, op.kernel, str(op.number), str(last))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from eplb_model.export.cannot import CannotExport
 from eplb_model.export.promela.call import Call, Step, Steps, emits
 from eplb_model.export.promela.layout import Layout
@@ -78,19 +80,16 @@ def pairs(world: World) -> tuple[Pair, ...]:
     return tuple(sorted(found))
 
 
-def _pair(world: World, me: Actor, op: object) -> Pair | None:
+def _pair(world: World, me: Actor, op: Any) -> Pair | None:
     """Between which ranks a request is; None if the call raises."""
-    group: str = getattr(op, "group")  # noqa: B009 (requests have one)
-    number: int = getattr(op, "peer")  # noqa: B009
-    members = world.groups[group]
-    if getattr(op, "peer_is") == "global":  # noqa: B009
-        peer = number if number in members else None
+    members = world.groups[op.group]
+    if op.peer_is == "global":
+        peer = op.peer if op.peer in members else None
     else:
-        peer = members[number] if 0 <= number < len(members) else None
+        peer = members[op.peer] if 0 <= op.peer < len(members) else None
     if peer is None or me.rank not in members or peer == me.rank:
         return None
-    sends = getattr(op, "kind") == "isend"  # noqa: B009
-    return (group, me.rank, peer) if sends else (group, peer, me.rank)
+    return (op.group, me.rank, peer) if op.kind == "isend" else (op.group, peer, me.rank)
 
 
 @emits("isend", "irecv")
