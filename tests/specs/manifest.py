@@ -9,7 +9,7 @@ Rules:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def of_scenario(where: Mapping[str, Any], found: Compared, spun: Spun, version: 
     return {
         "model": dict(where),
         "tool": "spin",
-        "command": list(_commands(where, fair=spun.verdict in ("ok", "stall") and spun.cyclic)),
+        "command": list(commands(where, fair=spun.verdict in ("ok", "stall") and spun.cyclic)),
         "property": PROPERTY,
         "expected": spun.verdict,
         "states": spun.states,
@@ -48,14 +48,13 @@ def of_scenario(where: Mapping[str, Any], found: Compared, spun: Spun, version: 
     }
 
 
-def _commands(where: Mapping[str, Any], fair: bool) -> Iterable[str]:
+def commands(where: Mapping[str, Any], fair: bool) -> tuple[str, ...]:
+    """What to type, line by line; `fair` also for silent stalls."""
     words = ["eplb-model export", where["vector"], "--format promela"]
     words += [f"--set {name}={value}" for name, value in where.get("set", {}).items()]
     words += [f"--switch {name}={value}" for name, value in where.get("switches", {}).items()]
-    yield f"{' '.join(words)} > model.pml"
-    yield from _search(("-DSHOW",), SAFETY, PAN_SAFETY)
-    if fair:
-        yield from _search(("-DLIVENESS",), FAIR, PAN_LIVENESS)
+    lines = [f"{' '.join(words)} > model.pml", *_search(("-DSHOW",), SAFETY, PAN_SAFETY)]
+    return (*lines, *_search(("-DLIVENESS",), FAIR, PAN_LIVENESS)) if fair else tuple(lines)
 
 
 def _search(
@@ -86,8 +85,12 @@ def of_model(model: Model, searched: Searched, version: str) -> Entry:
 
 def key(entry: Entry) -> str:
     """What an entry is about: the model, its settings and the property."""
-    model = entry["model"]
-    return json.dumps([model, entry["property"], entry["command"][0]], sort_keys=True)
+    return key_of(entry["model"], entry["property"], entry["command"])
+
+
+def key_of(model: object, claim: str, command: Sequence[str]) -> str:
+    """The same for an entry that is not there yet."""
+    return json.dumps([model, claim, command[0]], sort_keys=True)
 
 
 def differences(known: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
@@ -114,6 +117,20 @@ def differences(known: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
 
 def _label(model: Any) -> str:
     return model if isinstance(model, str) else json.dumps(model)
+
+
+def put_together(
+    known: Mapping[str, Any], found: Mapping[str, Any], order: Iterable[str]
+) -> dict[str, Any]:
+    """What is known, with what was found now in its place; nothing that is not there any more."""
+    entries = {key(entry): entry for each in (known, found) for entry in each["models"]}
+    exported = {e["model"]["vector"] for e in found["models"] if not isinstance(e["model"], str)}
+    refused = {e["vector"]: e for e in known["refused"] if e["vector"] not in exported}
+    refused |= {e["vector"]: e for e in found["refused"]}
+    return document(
+        [entries[name] for name in order if name in entries],
+        [refused[name] for name in sorted(refused)],
+    )
 
 
 def read(path: Path = MANIFEST) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
     python -m tests.specs.run             compare with specs/manifest.json
     python -m tests.specs.run --rewrite   write it, and the tables made from it
+    python -m tests.specs.run async_eplb  only what has this in its name; --rewrite keeps the rest
 
 Exit codes: 0 all agree, 1 something differs, 4 Spin or a C compiler is missing.
 """
@@ -38,6 +39,25 @@ def scenarios() -> Iterator[tuple[Where, Scenario]]:
             switches = {name: getattr(machine.switches, name) for name in varied}
             where: dict[str, Any] = {"vector": vector.name}
             yield ({**where, "switches": switches} if switches else where), scenario.on(machine)
+
+
+def everything() -> Iterator[str]:
+    """The keys of all that there is to check, in the order of the manifest."""
+    for model in models():
+        yield manifest.key_of(model.name, model.claim, model.command)
+    for where, _ in scenarios():
+        yield manifest.key_of(where, manifest.PROPERTY, manifest.commands(where, fair=False))
+
+
+def _part(known: Mapping[str, Any], chosen: Sequence[str]) -> dict[str, Any]:
+    """What is written down of the models that were chosen."""
+    entries = [e for e in known["models"] if _is_chosen(_called(e["model"]), chosen)]
+    refused = [e for e in known["refused"] if _is_chosen(e["vector"], chosen)]
+    return manifest.document(entries, refused)
+
+
+def _called(model: Any) -> str:
+    return model if isinstance(model, str) else str(model["vector"])
 
 
 def _scenario_at(where: Where) -> Scenario:
@@ -118,11 +138,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = manifest.read()
     found, problems = run(known, options.chosen)
     sys.stdout.write(tables.results(found))
-    if options.rewrite and not options.chosen:
-        manifest.write(found)
-        tables.rewrite(found)
-    elif not options.chosen:
-        problems += manifest.differences(known, found)
+    if options.rewrite:
+        whole = manifest.put_together(known, found, everything())
+        manifest.write(whole)
+        tables.rewrite(whole)
+    else:
+        problems += manifest.differences(_part(known, options.chosen), found)
     sys.stdout.write("".join(f"DIFFERS  {problem}\n" for problem in problems))
     counts = f"{len(found['models'])} checked, {len(found['refused'])} refused by the export"
     seconds = time.monotonic() - began
