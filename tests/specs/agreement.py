@@ -21,13 +21,13 @@ from eplb_model.export.promela import Exported, promela
 from eplb_model.scenario import Scenario
 from tests.specs.projection import in_words
 from tests.specs.spin import (
-    FAIR,
     PAN_LIVENESS,
     PAN_REACH,
     SAFETY,
     Searched,
     SpinFailed,
     compile_model,
+    fair,
     search,
 )
 
@@ -48,6 +48,7 @@ class Spun:
     ends: Mapping[str, int]
     deadlocks: Counter[str]
     cyclic: bool
+    processes: int
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def spin_says(exported: Exported) -> Spun:
         searched = search(compile_model(model, folder, ("-DSHOW",), SAFETY))
         said = _said(exported, searched)
         if said.verdict == "ok" and exported.cyclic:
-            pan = compile_model(model, folder, ("-DLIVENESS",), FAIR)
+            pan = compile_model(model, folder, ("-DLIVENESS",), fair(exported.processes))
             if search(pan, PAN_LIVENESS).errors:
                 said = replace(said, verdict="stall")
         if said.verdict == "ok" and exported.interesting:
@@ -158,4 +159,5 @@ def _said(exported: Exported, searched: Searched) -> Spun:
         dict(ends),
         deadlocks,
         exported.cyclic,
+        exported.processes,
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.specs.agreement import Compared, Spun
 from tests.specs.handwritten import SPECS, Model
-from tests.specs.spin import FAIR, PAN_LIVENESS, PAN_SAFETY, SAFETY, SPIN_FLAGS, Searched
+from tests.specs.spin import PAN_LIVENESS, PAN_SAFETY, SAFETY, SPIN_FLAGS, Searched, fair
 
 MANIFEST = SPECS / "manifest.json"
 SCHEMA = "eplb-specs-manifest/1"
@@ -35,7 +35,11 @@ def of_scenario(where: Mapping[str, Any], found: Compared, spun: Spun, version: 
     return {
         "model": dict(where),
         "tool": "spin",
-        "command": list(commands(where, fair=spun.verdict in ("ok", "stall") and spun.cyclic)),
+        "command": list(
+            commands(
+                where, fair_for=spun.processes * (spun.verdict in ("ok", "stall") and spun.cyclic)
+            )
+        ),
         "property": PROPERTY,
         "expected": spun.verdict,
         "states": spun.states,
@@ -48,20 +52,22 @@ def of_scenario(where: Mapping[str, Any], found: Compared, spun: Spun, version: 
     }
 
 
-def commands(where: Mapping[str, Any], fair: bool) -> tuple[str, ...]:
-    """What to type, line by line; `fair` also for silent stalls."""
+def commands(where: Mapping[str, Any], fair_for: int) -> tuple[str, ...]:
+    """What to type, line by line; for so many processes also for silent stalls."""
     words = ["eplb-model export", where["vector"], "--format promela"]
     words += [f"--set {name}={value}" for name, value in where.get("set", {}).items()]
     words += [f"--switch {name}={value}" for name, value in where.get("switches", {}).items()]
     lines = [f"{' '.join(words)} > model.pml", *_search(("-DSHOW",), SAFETY, PAN_SAFETY)]
-    return (*lines, *_search(("-DLIVENESS",), FAIR, PAN_LIVENESS)) if fair else tuple(lines)
+    if fair_for:
+        lines += _search(("-DLIVENESS",), fair(fair_for), PAN_LIVENESS)
+    return tuple(lines)
 
 
 def _search(
     defines: tuple[str, ...], compiled: tuple[str, ...], run: tuple[str, ...]
 ) -> Iterable[str]:
     yield " ".join(("spin", *defines, *SPIN_FLAGS, "model.pml"))
-    yield " ".join(("gcc -O0 -w", *compiled, "-o pan pan.c"))
+    yield " ".join(("gcc -w", *compiled, "-o pan pan.c"))
     yield " ".join(("./pan", *run))
 
 

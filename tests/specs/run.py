@@ -46,7 +46,7 @@ def everything() -> Iterator[str]:
     for model in models():
         yield manifest.key_of(model.name, model.claim, model.command)
     for where, _ in scenarios():
-        yield manifest.key_of(where, manifest.PROPERTY, manifest.commands(where, fair=False))
+        yield manifest.key_of(where, manifest.PROPERTY, manifest.commands(where, fair_for=0))
 
 
 def _part(known: Mapping[str, Any], chosen: Sequence[str]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     tool = missing()
     if tool is not None:
-        sys.stderr.write(f"make specs: no {tool} here; on Debian: apt-get install spin gcc\n")
+        sys.stderr.write(f"make specs: no {tool} here; on Debian: apt-get install spin tcc\n")
         return NO_TOOL
     began = time.monotonic()
     known = manifest.read()

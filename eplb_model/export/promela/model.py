@@ -51,6 +51,7 @@ class Exported:
     layout: Layout
     cyclic: bool  # so that silent stalls have to be looked for
     interesting: int  # how many cases some run has to reach
+    processes: int  # an actor is one
 
 
 def promela(scenario: Scenario) -> Exported:
@@ -76,7 +77,7 @@ def promela(scenario: Scenario) -> Exported:
         *liveness,
     ]
     reach = sum(1 for _ in interesting(layout))
-    return Exported("\n".join(parts) + "\n", layout, world.cyclic, reach)
+    return Exported("\n".join(parts) + "\n", layout, world.cyclic, reach, len(world.actors))
 
 
 @cache
