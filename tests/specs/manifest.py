@@ -20,7 +20,7 @@ from tests.specs.spin import PAN_LIVENESS, PAN_SAFETY, SAFETY, SPIN_FLAGS, Searc
 MANIFEST = SPECS / "manifest.json"
 SCHEMA = "eplb-specs-manifest/1"
 PROPERTY = "nothing goes wrong"  # of an exported scenario: the verdict says what does
-COMPARED = ("expected", "states", "transitions", "depth", "our_states")
+COMPARED = ("expected", "states", "transitions", "depth", "our_states", "stalls")
 
 Entry = Mapping[str, Any]
 
@@ -35,17 +35,14 @@ def of_scenario(where: Mapping[str, Any], found: Compared, spun: Spun, version: 
     return {
         "model": dict(where),
         "tool": "spin",
-        "command": list(
-            commands(
-                where, fair_for=spun.processes * (spun.verdict in ("ok", "stall") and spun.cyclic)
-            )
-        ),
+        "command": list(commands(where, fair_for=spun.processes * (spun.stalls == "asked"))),
         "property": PROPERTY,
         "expected": spun.verdict,
         "states": spun.states,
         "transitions": spun.transitions,
         "depth": spun.depth,
         "our_states": found.our_states,
+        "stalls": spun.stalls,
         "seconds": round(spun.seconds, 1),
         "memory_mib": round(spun.memory_mib),
         "version": version,

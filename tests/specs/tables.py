@@ -23,8 +23,12 @@ Where something is violated, the search of a hand-written model ends there.
 EXPORTED = """\
 ## Exported vectors
 
-The last column is how many states our plain search visits; `verdict` where only that is compared.
+*Ours* is how many states our plain search visits; `verdict` where only that is compared.
+*Stalls* says whether Spin was asked for silent stalls; they need somebody who goes on for ever.
 """
+
+BY_HAND = ("model", "defines", "property", "says", "result", "states", "depth")
+VECTORS = ("vector", "settings", "verdict", "states", "transitions", "depth", "ours", "stalls")
 
 Manifest = Mapping[str, Any]
 Row = Sequence[object]
@@ -74,11 +78,9 @@ def results(manifest: Manifest) -> str:
     by_hand = [entry for entry in manifest["models"] if isinstance(entry["model"], str)]
     exported = [entry for entry in manifest["models"] if not isinstance(entry["model"], str)]
     if by_hand:
-        head = ("model", "defines", "property", "says", "result", "states", "depth")
-        parts += ["## Written by hand\n", _table(head, map(_by_hand, by_hand))]
+        parts += ["## Written by hand\n", _table(BY_HAND, map(_by_hand, by_hand))]
     if exported:
-        head = ("vector", "settings", "verdict", "states", "transitions", "depth", "ours")
-        parts += [EXPORTED, _table(head, map(_exported, exported))]
+        parts += [EXPORTED, _table(VECTORS, map(_exported, exported))]
     if manifest["refused"]:
         rows = ((each["vector"], each["why"]) for each in manifest["refused"])
         parts += ["## What the export refuses\n", _table(("vector", "why"), rows)]
@@ -98,7 +100,7 @@ def _exported(entry: Mapping[str, Any]) -> Row:
     settings = ", ".join(f"{name}={value}" for name, value in named.items()) or "-"
     ours = "verdict" if entry["our_states"] is None else entry["our_states"]
     counts = (entry["states"], entry["transitions"], entry["depth"])
-    return model["vector"], settings, entry["expected"], *counts, ours
+    return model["vector"], settings, entry["expected"], *counts, ours, entry["stalls"]
 
 
 def _table(head: Sequence[str], rows: Iterator[Row]) -> str:

@@ -107,9 +107,11 @@ def _header(scenario: Scenario) -> str:
         "                  gcc -O1 -w -DSAFETY -DNOREDUCE -DVECTORSZ=8192 -o pan pan.c; ./pan -c0",
     ]  # fmt: skip
     if scenario.world.cyclic:
+        nfair = (len(scenario.world.actors) + 9) // 4  # so that fairness has room for everybody
         lines += [
             "Silent stalls:    spin -DLIVENESS -a -o1 -o2 -o3 model.pml",
-            "                  gcc -O1 -w -DNOREDUCE -DVECTORSZ=8192 -o pan pan.c; ./pan -a -f",
+            f"                  gcc -O1 -w -DNOREDUCE -DVECTORSZ=8192 -DNFAIR={nfair} -o pan pan.c",
+            "                  ./pan -a -f",
         ]
     return "/* " + "\n * ".join(lines).replace("\n *  \n", "\n *\n") + "\n */\n"
 
