@@ -15,7 +15,7 @@ README, RESULTS = SPECS / "README.md", SPECS / "results.md"
 HEAD = """\
 # Results
 
-Every model that Spin checks, from [manifest.json](manifest.json).
+Every model that Spin checks, from `manifest.json`.
 `make specs` runs all of them again and compares.
 States and transitions are those of the whole search without any reduction.
 Where something is violated, the search of a hand-written model ends there.
