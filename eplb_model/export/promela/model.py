@@ -98,8 +98,8 @@ def _header(scenario: Scenario) -> str:
         *textwrap.wrap(f"Machine: {scenario.machine.name}. Switches: {named}.", 90,
                        subsequent_indent="  "),
         "",
-        "The rules are those of specs/semantics.md; a comment names the section. One d_step is one",
-        "step of the model there, and states are equal here exactly if they are equal there.",
+        "The rules are those of specs/semantics.md; an operation has the section of its name.",
+        "One d_step is one step there, and states are equal here exactly if they are equal there.",
         "Left out: the texts of errors, and why somebody waits. A queue has a bound here, and an",
         "assertion fails if it is too small.",
         "",
@@ -271,7 +271,7 @@ def _statements(effect: tuple[str, ...]) -> Iterator[str]:
             depth -= 1
         opens = line in ("do", "if") or line.endswith("->")
         closes = following in ("od", "fi", "}") or following.startswith("::")
-        yield " " * 8 * depth + line + ("" if opens or closes else ";")
+        yield " " * 8 * (depth - line.startswith("::")) + line + ("" if opens or closes else ";")
         if line in ("do", "if"):
             depth += 1
 
