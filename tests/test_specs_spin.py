@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from eplb_model.check import machines
-from eplb_model.export.promela import model, promela
+from eplb_model.export.promela import kernels, model, promela
 from eplb_model.vector import catalogue, load
 from tests.mutants import MUTANTS
 from tests.specs import run, tables
@@ -78,6 +78,23 @@ def disagreement(mutant, monkeypatch):
 
     monkeypatch.setattr(model, "piece", piece)
     return compare(mutant.vector, first(mutant.vector)).differs
+
+
+GENERATOR_MUTANTS = (  # what is replaced, by what, and the vector that notices
+    (kernels, "_meets", lambda *_: "", "coop_vs_nccl_opposite_order"),
+    (model, "race", lambda _: "false", "cpu_gpu_event_other_stream"),
+    (model, "broken_claim", lambda _: "false", "versions_differ_at_one_step"),
+    (model, "ends_badly", lambda _: "false", "request_never_received"),
+)
+
+
+@needs_spin
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "name", "instead", "vector"), GENERATOR_MUTANTS)
+def test_every_mutant_of_what_is_generated_is_noticed(module, name, instead, vector, monkeypatch):
+    monkeypatch.setattr(module, name, instead)
+
+    assert compare(vector, first(vector)).differs
 
 
 @needs_spin
