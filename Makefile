@@ -20,7 +20,7 @@ help:
 	@echo 'make hang      sets up the model, shows the hang, its cure, and the measured tables'
 	@echo 'make test      sets up the tools, then lint, types, import contracts and the fast tests'
 	@echo 'make test-all  the same with the slow tests, vLLM'\''s own classes and 20 times as many generated examples'
-	@echo 'make specs     Spin checks every model of specs/ and every vector that Promela can say (needs spin, tcc)'
+	@echo 'make specs     Spin checks every model of specs/ and every vector that Promela can say (needs spin, gcc; tcc makes it fast)'
 	@echo 'make gpu       on a GPU host: the hang, its cures, events and communicators'
 	@echo 'make bench     what the plain search costs for every vector'
 	@echo 'make lint      ruff, mypy and the import contracts'
@@ -69,7 +69,7 @@ test: lint
 test-all: lint
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 -m 'slow or vllm or not slow'
 
-# Exit code 4 without Spin: apt-get install spin tcc (or gcc).
+# Exit code 4 without Spin: apt-get install spin gcc tcc libc6-dev.
 specs: $(RUNTIME)
 	@PYTHONPATH=. $(BIN)/python -m tests.specs.run
 

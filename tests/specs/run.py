@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     tool = missing()
     if tool is not None:
-        sys.stderr.write(f"make specs: no {tool} here; on Debian: apt-get install spin tcc\n")
+        sys.stderr.write(f"make specs: no {tool} here; on Debian: apt-get install spin gcc tcc\n")
         return NO_TOOL
     began = time.monotonic()
     known = manifest.read()

@@ -39,14 +39,12 @@ class Searched:
 
 
 def missing() -> str | None:
-    """The first tool that is not here."""
-    if shutil.which("spin") is None:
-        return "spin"
-    return None if _compiler() else "C compiler (tcc or gcc)"
+    """The first tool that is not here; Spin has gcc read its models, so gcc has to be there."""
+    return next((tool for tool in ("spin", "gcc") if shutil.which(tool) is None), None)
 
 
-def _compiler() -> str | None:
-    return next((name for name in COMPILERS if shutil.which(name)), None)
+def _compiler() -> str:
+    return next(name for name in COMPILERS if shutil.which(name))
 
 
 def fair(processes: int) -> tuple[str, ...]:
@@ -69,7 +67,7 @@ def compile_model(
 ) -> Path:
     """The verifier of a model; everything that is made on the way is in the folder."""
     _call(["spin", *defines, *SPIN_FLAGS, str(model.resolve())], folder)
-    _call([_compiler() or "cc", "-w", *flags, "-o", "pan", "pan.c"], folder)
+    _call([_compiler(), "-w", *flags, "-o", "pan", "pan.c"], folder)
     return folder / "pan"
 
 
