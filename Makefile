@@ -13,7 +13,7 @@ MODEL   := $(BIN)/eplb-model
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
            PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt
 
-.PHONY: help venv hang test test-all gpu bench lint clean
+.PHONY: help venv hang test test-all specs gpu bench lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make test      sets up the tools, then lint, types, import contracts and the fast tests'
 	@echo 'make test-all  the same with the slow tests, vLLM'\''s own classes and 20 times as many generated examples'
 	@echo 'make gpu       on a GPU host: the hang, its cures, the vectors, events and communicators'
+	@echo 'make specs     Spin checks every model of specs/ and every vector that Promela can say (needs spin, gcc; tcc makes it fast)'
 	@echo 'make bench     what the plain search costs for every vector'
 	@echo 'make lint      ruff, mypy and the import contracts'
 	@echo 'make venv      the virtual environment with the runtime dependencies ($(VENV))'
@@ -67,6 +68,10 @@ test: lint
 
 test-all: lint
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 -m 'slow or vllm or not slow'
+
+# Exit code 4 without Spin: apt-get install spin gcc tcc libc6-dev.
+specs: $(RUNTIME)
+	@PYTHONPATH=. $(BIN)/python -m tests.specs.run
 
 # On a GPU host, with its own python3 and torch: no environment is built.
 gpu:

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "conform": "predict every measured row, and compare",
     "schema": "print the JSON Schema of a document",
     "doctor": "say what is here and what is missing",
+    "export": "a Promela model for Spin, or a run as an ITF trace",
 }
 
 ABOUT = "Find the hang before the GPUs do: explore every schedule of a scenario."

@@ -1,0 +1,391 @@
+"""Operations of host threads that put work on streams, or wait for it.
+
+A launch queue that is full, the context lock and the lock on event records are written down only
+where something in the scenario can make a difference.
+"""
+
+from __future__ import annotations
+
+from eplb_model.export.cannot import CannotExport
+from eplb_model.export.promela.call import Call, Step, Steps, emits
+from eplb_model.export.promela.layout import Work, all_of
+from eplb_model.ops.events import UNRECORDED
+from eplb_model.ops.launch import loaded
+from eplb_model.world import HostOperation, Kernel, World
+
+FREES = ("free", "host_free", "empty_cache")
+
+
+# --- locks of the process: specs/semantics.md#locks ------------------------------------------
+
+
+def context_is_free(call: Call) -> str:
+    """That no other thread of the process holds the driver's context lock."""
+    if not takes_context(call.layout.world, call.rank):
+        return "true"
+    held = f"gpu[{call.rank}].context"
+    return f"({held} == 0 || {held} == {call.thread} + 1)"
+
+
+def takes_context(world: World, rank: int) -> bool:
+    """Whether some call of a rank holds the context lock while it waits."""
+    return any(
+        op.kind in (*FREES, "load") or _is_loaded_at_first_use(world, op)
+        for program in world.ranks[rank].threads
+        for op in program.code
+    )
+
+
+def _is_loaded_at_first_use(world: World, op: HostOperation) -> bool:
+    kernel = world.kernels.get(getattr(op, "kernel", ""))
+    return kernel is not None and kernel.module is not None
+
+
+def _records_are_free(call: Call) -> str:
+    if not call.layout.may_fill():
+        return "true"
+    held = f"gpu[{call.rank}].recording"
+    return f"({held} == 0 || {held} == {call.thread} + 1)"
+
+
+def _let_records_go(call: Call) -> tuple[str, ...]:
+    if not call.layout.may_fill():
+        return ()
+    return (f"let_records_go({call.rank}, {call.thread})",)
+
+
+# --- submitting ------------------------------------------------------------------------------
+
+
+def _submit(call: Call, stream: str, work: Work, number: str = "0", mark: str = "") -> list[str]:
+    """The work becomes the last of the stream, behind what the legacy stream implies (G9)."""
+    implied = _implied_waits(call, stream)
+    if not mark:
+        number_of = [] if number == "0" else [f"x_ = {number}"]
+        shown = "0" if number == "0" else "x_"
+        return [*implied, *number_of, f"enqueue({stream}, {work.name}, {shown}, 0, 0)"]
+    read = [f"x_ = {mark}.on", f"y_ = {mark}.ahead"]
+    return [*implied, *read, f"enqueue({stream}, {work.name}, 0, x_, y_)"]
+
+
+def _implied_waits(call: Call, stream: str) -> list[str]:
+    layout = call.layout
+    specs = layout.world.stream_specs
+    mine = next(s for s in layout.cuda_streams(call.rank) if layout.stream(s.slot) == stream)
+    opposite = {"legacy": "blocking", "blocking": "legacy"}.get(specs[mine.slot].kind)
+    if opposite is None:
+        return []
+    wait = layout.implied_wait(call.me).name
+    return [
+        f"wait_for_all_of({stream}, {layout.stream(other.slot)}, {wait})"
+        for other in layout.cuda_streams(call.rank)
+        if specs[other.slot].kind == opposite
+        and specs[other.slot].device == specs[mine.slot].device
+    ]
+
+
+def _with_room(call: Call, stream: str, guard: str, effect: tuple[str, ...]) -> Steps:
+    """A step that needs room in a stream; without it the call first takes the record lock (G4)."""
+    if not call.layout.may_fill():
+        yield Step(0, guard, effect)
+        return
+    room = f"stream[{stream}].items < QUEUE_DEPTH"
+    yield Step(0, all_of((guard, room)), effect)
+    free = f"gpu[{call.rank}].recording == 0"
+    take = f"gpu[{call.rank}].recording = {call.thread} + 1"
+    yield Step(0, all_of((guard, f"!({room})", free)), (take,))
+
+
+@emits("launch")
+def _launch(call: Call) -> Steps:
+    op, layout = call.op, call.layout
+    if op.gil:
+        raise CannotExport("a launch with the interpreter lock (gil)")
+    kernel = layout.world.kernels[op.kernel]
+    stream = call.stream
+    guard = context_is_free(call)
+    if kernel.module is not None and layout.world.machine.switches.first_use == "blocks":
+        yield from _load_steps(call, kernel.module, call.stay(0))
+        guard = all_of((guard, call.place(loaded(kernel.module)), _not_waiting(call)))
+    nccl = kernel.meets is not None and kernel.meets.grain == "channel"  # it selects its device
+    if not _can_ever_fit(call, kernel) or (_stream_device(call) != call.device and not nccl):
+        yield from _with_room(call, stream, guard, (*_let_records_go(call), call.fails("MISUSE")))
+        return
+    effect = _submit(call, stream, layout.work(call.me, op), _number(call, op.kernel))
+    if op.kernel in layout.world.counted:
+        effect.append(f"{_count(call, op.kernel)}.launched++")
+    effect += [*_let_records_go(call), f"flow({call.rank})", call.on()]
+    yield from _with_room(call, stream, guard, tuple(effect))
+
+
+def _stream_device(call: Call) -> int:
+    """The device of the stream that a call works on."""
+    specs = call.layout.world.stream_specs
+    streams = call.layout.cuda_streams(call.rank)
+    return next(specs[s.slot].device for s in streams if call.layout.stream(s.slot) == call.stream)
+
+
+def _count(call: Call, kernel: str) -> str:
+    return f"count[{count_name(call.layout.world, call.rank, kernel)}]"
+
+
+def count_name(world: World, rank: int, kernel: str) -> str:
+    """Where the launches of a kernel on a rank are counted."""
+    return str(sorted(world.counted).index(kernel) * len(world.ranks) + rank)
+
+
+def _number(call: Call, kernel: str) -> str:
+    return f"{_count(call, kernel)}.launched" if kernel in call.layout.world.counted else "0"
+
+
+def _can_ever_fit(call: Call, kernel: Kernel) -> bool:
+    """Whether an empty device could hold what has to start at once (G19)."""
+    machine = call.layout.world.machine
+    per_sm = machine.limits.ctas_per_sm(kernel.footprint)
+    clusters = sum(size // kernel.cluster for size in machine.groups) * per_sm
+    return clusters * kernel.cluster >= (kernel.ctas if kernel.gang else kernel.cluster)
+
+
+@emits("memset")
+def _memset(call: Call) -> Steps:
+    stream = call.stream
+    effect = _submit(call, stream, call.layout.work(call.me, call.op))
+    done = (*effect, *_let_records_go(call), f"flow({call.rank})", call.on())
+    return _with_room(call, stream, context_is_free(call), done)
+
+
+@emits("copy")
+def _copy(call: Call) -> Steps:
+    op = call.op
+    stream = call.stream
+    effect = _submit(call, stream, call.layout.work(call.me, op))
+    waits = op.blocking or (op.memory == "pageable" and op.direction == "d2h")
+    effect += [f"capture({call.rank}, {call.thread}, {stream})", call.stay(1)] if waits else []
+    effect += [*_let_records_go(call), f"flow({call.rank})", *([] if waits else [call.on()])]
+    if op.direction == "d2d":
+        yield from _with_room(call, stream, context_is_free(call), tuple(effect))
+    else:
+        yield Step(0, context_is_free(call), tuple(effect))
+    if waits:
+        yield Step(1, _not_waiting(call), (call.on(),))
+
+
+@emits("read")
+def _read(call: Call) -> Steps:
+    op, layout = call.op, call.layout
+    if op.peer not in range(len(layout.world.ranks)):
+        yield Step(0, "true", (call.fails("MISUSE"),))
+        return
+    engine = layout.stream(layout.world.stream(call.rank, op.engine).slot)
+    work = layout.work(call.me, op)
+    yield Step(0, "true", (f"enqueue({engine}, {work.name}, 0, 0, 0)", call.on()))
+
+
+@emits("wait_reads")
+def _wait_reads(call: Call) -> Steps:
+    engine = call.layout.stream(call.layout.world.stream(call.rank, call.op.engine).slot)
+    yield Step(0, f"stream[{engine}].items == 0", (call.on(),))
+
+
+# --- events ----------------------------------------------------------------------------------
+
+
+@emits("record_event")
+def _record_event(call: Call) -> Steps:
+    effect = _record(call, f"mark[{call.layout.mark_base(call.rank, call.op.event)}]")
+    yield Step(0, _records_are_free(call), (*effect, f"flow({call.rank})", call.on()))
+
+
+def _record(call: Call, mark: str) -> list[str]:
+    stream = call.stream
+    return [
+        *_submit(call, stream, call.layout.work(call.me, call.op)),
+        f"{mark}.on = {stream} + 1",
+        f"{mark}.ahead = stream[{stream}].items",
+    ]
+
+
+@emits("stream_wait_event")
+def _stream_wait_event(call: Call) -> Steps:
+    mark = f"mark[{call.layout.mark_base(call.rank, call.op.event)}]"
+    yield from _forbidden(call, 0, mark)
+    waits = _wait(call, mark)
+    yield Step(0, _is_pending(mark), (*waits, f"flow({call.rank})", call.on()))
+    yield Step(0, _needs_no_wait(call, mark), (call.on(),))
+
+
+def _wait(call: Call, mark: str) -> list[str]:
+    stream = call.stream
+    return _submit(call, stream, call.layout.work(call.me, call.op), mark=mark)
+
+
+def _is_pending(mark: str) -> str:
+    return f"({mark}.on != NEVER && {mark}.on != DONE)"
+
+
+def _needs_no_wait(call: Call, mark: str) -> str:
+    if UNRECORDED in call.layout.world.forbids:
+        return f"{mark}.on == DONE"
+    return f"({mark}.on == NEVER || {mark}.on == DONE)"
+
+
+def _forbidden(call: Call, sub: int, mark: str, effect: tuple[str, ...] = ()) -> Steps:
+    if UNRECORDED in call.layout.world.forbids:
+        yield Step(sub, f"{mark}.on == NEVER", (*effect, call.fails("VIOLATION")))
+
+
+@emits("event_synchronize")
+def _event_synchronize(call: Call) -> Steps:
+    if call.op.gil:
+        raise CannotExport("an event synchronise with the interpreter lock (gil)")
+    mark = f"mark[{call.layout.mark_base(call.rank, call.op.event)}]"
+    yield from _forbidden(call, 0, mark)
+    yield Step(
+        0,
+        _is_pending(mark),
+        (f"capture_mark({call.rank}, {call.thread}, {mark[5:-1]})", call.stay(1)),
+    )
+    yield Step(0, _needs_no_wait(call, mark), (call.stay(1),))
+    yield Step(1, _not_waiting(call), (call.on(),))
+
+
+@emits("event_query")
+def _event_query(call: Call) -> Steps:
+    mark = f"mark[{call.layout.mark_base(call.rank, call.op.event)}]"
+    into = call.place(call.op.into)
+    yield Step(0, "true", (f"{into} = !{_is_pending(mark)}", call.on()))
+
+
+# --- waiting for the GPU ---------------------------------------------------------------------
+
+
+def _not_waiting(call: Call) -> str:
+    """That all a call captured is over."""
+    streams = call.layout.cuda_streams(call.rank)
+    first = call.layout.world.streams_of(call.rank)[0].slot
+    captured = (f"thread[{call.thread}].pending[{s.slot - first}] == 0" for s in streams)
+    return f"({all_of(captured)})"
+
+
+def _capture_device(call: Call) -> list[str]:
+    """Remember what every stream of the thread's current device holds."""
+    specs = call.layout.world.stream_specs
+    streams = [
+        s for s in call.layout.cuda_streams(call.rank) if specs[s.slot].device == call.device
+    ]
+    return [f"capture({call.rank}, {call.thread}, {call.layout.stream(s.slot)})" for s in streams]
+
+
+@emits("stream_synchronize", "device_synchronize")
+def _synchronize(call: Call) -> Steps:
+    if call.op.gil:
+        raise CannotExport("a synchronise with the interpreter lock (gil)")
+    if call.op.kind == "stream_synchronize":
+        stream = call.stream
+        captures = [f"capture({call.rank}, {call.thread}, {stream})"]
+    else:
+        captures = _capture_device(call)
+    yield Step(0, "true", (*captures, call.stay(1)))
+    yield Step(1, _not_waiting(call), (call.on(),))
+
+
+@emits("stream_query")
+def _stream_query(call: Call) -> Steps:
+    stream = call.stream
+    empty = f"{call.place(call.op.into)} = stream[{stream}].items == 0"
+    yield Step(0, "true", (empty, call.on()))
+
+
+@emits("malloc", "host_alloc")
+def _allocates(call: Call) -> Steps:
+    yield Step(0, context_is_free(call), (call.on(),))
+
+
+@emits(*FREES)
+def _frees(call: Call) -> Steps:
+    take = f"gpu[{call.rank}].context = {call.thread} + 1"
+    yield Step(0, context_is_free(call), (take, *_capture_device(call), call.stay(1)))
+    give = f"gpu[{call.rank}].context = 0"
+    yield Step(1, _not_waiting(call), (give, call.on()))
+
+
+@emits("load")
+def _load(call: Call) -> Steps:
+    there = call.place(loaded(call.op.module))
+    if call.layout.world.machine.switches.first_use == "returns":
+        yield Step(0, context_is_free(call), (f"{there} = true", call.on()))
+        return
+    yield from _load_steps(call, call.op.module, call.stay(0))
+    free = all_of((context_is_free(call), there, _not_waiting(call)))
+    yield Step(0, free, (call.on(),))
+
+
+def _load_steps(call: Call, module: str, after: str) -> Steps:
+    """Take the context lock, wait for what the device held, give it back.  #load"""
+    there = call.place(loaded(module))
+    take = f"gpu[{call.rank}].context = {call.thread} + 1"
+    missing = all_of((context_is_free(call), f"!{there}"))
+    yield Step(0, missing, (take, *_capture_device(call), call.stay(1)))
+    give = f"gpu[{call.rank}].context = 0"
+    yield Step(1, _not_waiting(call), (f"{there} = true", give, after))
+
+
+# --- current devices and streams: specs/semantics.md#set-device ------------------------------
+
+
+@emits("set_device")
+def _set_device(call: Call) -> Steps:
+    device = call.op.device
+    if device and device not in call.layout.devices(call.rank):
+        yield Step(0, "true", (call.fails("MISUSE"),))
+        return
+    yield Step(0, "true", (f"thread[{call.thread}].device = {device}", call.on()))
+
+
+@emits("set_stream")
+def _set_stream(call: Call) -> Steps:
+    device = _stream_device(call)
+    here = f"thread[{call.thread}].device = {device}"
+    chosen = f"thread[{call.thread}].chosen[{device}] = {call.stream} + 1"
+    yield Step(0, "true", (here, chosen, call.on()))
+
+
+# --- CpuGpuEvent: specs/semantics.md#cpu-gpu-event-record ------------------------------------
+
+
+@emits("cpu_gpu_event_record")
+def _cpu_gpu_event_record(call: Call) -> Steps:
+    op, layout = call.op, call.layout
+    flag, current = call.place(op.event), call.place(f"{op.event}.current")
+    base = layout.mark_base(call.rank, op.event)
+    yield Step(0, f"!{flag}", (call.stay(1),))  # b1
+    yield Step(0, flag, (call.fails("MISUSE"),))
+    last = base + layout.objects(call.rank, op.event)
+    new = f"new_object({call.rank}, {base}, {last}, {current})"
+    yield Step(1, _records_are_free(call), (new, call.stay(2)))  # b2
+    if op.raises:
+        yield Step(2, _records_are_free(call), (call.fails("FAULT"),))
+        return
+    effect = _record(call, f"mark[{base} + {current}]")
+    yield Step(2, _records_are_free(call), (*effect, f"flow({call.rank})", call.stay(3)))  # b3
+    yield Step(3, "true", (f"{flag} = true", call.on()))  # b4
+
+
+@emits("cpu_gpu_event_wait")
+def _cpu_gpu_event_wait(call: Call) -> Steps:
+    op, layout = call.op, call.layout
+    flag, current = call.place(op.event), call.place(f"{op.event}.current")
+    base = layout.mark_base(call.rank, op.event)
+    held = f"thread[{call.thread}].object"
+    mark = f"mark[{held} - 1]"
+    let_go = f"let_go({call.rank}, {call.thread}, {base} + {current})"
+    yield Step(0, flag, (call.stay(1),))  # a1
+    yield Step(1, "true", (f"{held} = {base} + {current} + 1", call.stay(2)))  # a2
+    if op.raises:
+        yield Step(2, "true", (let_go, call.fails("FAULT")))
+        return
+    yield from _forbidden(call, 2, mark, (let_go,))
+    waits = _wait(call, mark)
+    yield Step(2, _is_pending(mark), (*waits, let_go, f"flow({call.rank})", call.stay(3)))  # a3
+    yield Step(2, _needs_no_wait(call, mark), (let_go, call.stay(3)))
+    yield Step(3, "true", (f"{flag} = false", call.on()))  # a4

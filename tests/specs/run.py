@@ -1,0 +1,155 @@
+"""`make specs`: Spin checks every model there is; what it finds is compared with what we say.
+
+    python -m tests.specs.run             compare with specs/manifest.json
+    python -m tests.specs.run --rewrite   write it, and the tables made from it
+    python -m tests.specs.run async_eplb  only what has this in its name; --rewrite keeps the rest
+
+Exit codes: 0 all agree, 1 something differs, 4 Spin or a C compiler is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from typing import Any
+
+from eplb_model.check import machines
+from eplb_model.scenario import Scenario
+from eplb_model.vector import catalogue, load
+from tests.specs import manifest, tables
+from tests.specs.agreement import Compared, compare
+from tests.specs.handwritten import Checked, Model, batches, check_batch, models
+from tests.specs.spin import missing, version
+
+DIFFERS, NO_TOOL = 1, 4
+JOBS = 2
+
+Where = Mapping[str, Any]
+
+
+def scenarios() -> Iterator[tuple[Where, Scenario]]:
+    """Every vector, and where a switch stands for several settings, each of them."""
+    for vector in catalogue():
+        scenario = vector.scenario()
+        varied = [name for name, _ in scenario.machine.settings()]
+        for machine in machines(scenario):
+            switches = {name: getattr(machine.switches, name) for name in varied}
+            where: dict[str, Any] = {"vector": vector.name}
+            yield ({**where, "switches": switches} if switches else where), scenario.on(machine)
+
+
+def everything() -> Iterator[str]:
+    """The keys of all that there is to check, in the order of the manifest."""
+    for model in models():
+        yield manifest.key_of(model.name, model.claim, model.command)
+    for where, _ in scenarios():
+        yield manifest.key_of(where, manifest.PROPERTY, manifest.commands(where, fair_for=0))
+
+
+def _part(known: Mapping[str, Any], chosen: Sequence[str]) -> dict[str, Any]:
+    """What is written down of the models that were chosen."""
+    entries = [e for e in known["models"] if _is_chosen(_called(e["model"]), chosen)]
+    refused = [e for e in known["refused"] if _is_chosen(e["vector"], chosen)]
+    return manifest.document(entries, refused)
+
+
+def _called(model: Any) -> str:
+    return model if isinstance(model, str) else str(model["vector"])
+
+
+def _scenario_at(where: Where) -> Scenario:
+    return load(where["vector"]).scenario(where.get("set"), where.get("switches"))
+
+
+def _compare(where: Where, known_states: int | None) -> Compared:
+    return compare(where["vector"], _scenario_at(where), known_states)
+
+
+def run(known: Mapping[str, Any], chosen: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Check everything, and say what was found and what differs."""
+    states = {_name(e["model"]): e["states"] for e in known["models"]}
+    wheres = [where for where, _ in scenarios() if _is_chosen(where["vector"], chosen)]
+    groups = [b for b in batches(models()) if _is_chosen(b[0].name, chosen)]
+    with ProcessPoolExecutor(JOBS) as pool:
+        by_hand = [pool.submit(check_batch, group) for group in groups]
+        asked = {pool.submit(_compare, w, states.get(_name(w))): _name(w) for w in wheres}
+        everything: list[Future[Any]] = [*by_hand, *asked]
+        for number, _ in enumerate(as_completed(everything), 1):
+            _progress(number, len(everything))
+        compared = {name: future.result() for future, name in asked.items()}
+        checked = [each for future in by_hand for each in future.result()]
+    return _collect(wheres, compared, checked)
+
+
+def _is_chosen(name: str, chosen: Sequence[str]) -> bool:
+    return not chosen or any(word in name for word in chosen)
+
+
+def _progress(number: int, total: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\033[K{number} of {total}")
+        sys.stderr.flush()
+
+
+def _name(model: object) -> str:
+    return str(model) if isinstance(model, str) else repr(sorted(dict(model).items()))  # type: ignore[call-overload]  # a mapping otherwise
+
+
+def _collect(
+    wheres: Sequence[Where], compared: Mapping[str, Compared], checked: Sequence[Checked]
+) -> tuple[dict[str, Any], list[str]]:
+    entries: list[manifest.Entry] = []
+    refused: list[manifest.Entry] = []
+    problems: list[str] = []
+    said = version()
+    by_model: dict[Model, Checked] = {each.model: each for each in checked}
+    for model in (model for model in models() if model in by_model):
+        found = by_model[model]
+        if found.searched is not None:
+            entries.append(manifest.of_model(model, found.searched, said))
+        if found.differs:
+            words = " ".join((model.name, *model.definitions, model.claim))
+            problems.append(f"{words}: {found.differs}")
+    for where in wheres:
+        answer = compared[_name(where)]
+        if answer.refused is not None:
+            refused.append({"vector": where["vector"], "why": answer.refused.partition(": ")[2]})
+        elif answer.spun is not None:
+            entries.append(manifest.of_scenario(where, answer, answer.spun, said))
+        if answer.differs:
+            problems.append(f"{where['vector']}: {answer.differs}")
+    return manifest.document(entries, refused), problems
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run everything, or what is named; print the agreement table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.specs.run", description=__doc__)
+    parser.add_argument("chosen", nargs="*", metavar="PART", help="only models whose name has it")
+    parser.add_argument("--rewrite", action="store_true", help="write manifest and tables")
+    options = parser.parse_args(arguments)
+    tool = missing()
+    if tool is not None:
+        sys.stderr.write(f"make specs: no {tool} here; on Debian: apt-get install spin gcc tcc\n")
+        return NO_TOOL
+    began = time.monotonic()
+    known = manifest.read()
+    found, problems = run(known, options.chosen)
+    sys.stdout.write(tables.results(found))
+    if options.rewrite:
+        whole = manifest.put_together(known, found, everything())
+        manifest.write(whole)
+        tables.rewrite(whole)
+    else:
+        problems += manifest.differences(_part(known, options.chosen), found)
+    sys.stdout.write("".join(f"DIFFERS  {problem}\n" for problem in problems))
+    counts = f"{len(found['models'])} checked, {len(found['refused'])} refused by the export"
+    seconds = time.monotonic() - began
+    sys.stdout.write(f"{counts}, {len(problems)} differ; {seconds:.0f} s\n")
+    return DIFFERS if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

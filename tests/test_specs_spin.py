@@ -1,0 +1,194 @@
+"""Spin and our search agree, and they would not if either of them were wrong.
+
+Without Spin and a C compiler these tests are skipped; `make specs` runs the whole comparison.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eplb_model.check import machines
+from eplb_model.export.promela import kernels, model, promela
+from eplb_model.vector import catalogue, load
+from tests.mutants import MUTANTS
+from tests.specs import run, tables
+from tests.specs.agreement import compare
+from tests.specs.handwritten import formulas, models
+from tests.specs.manifest import MANIFEST, differences, read, write
+from tests.specs.spin import missing
+from tests.spin_mutants import LAW_MUTANTS, PIECE_MUTANTS
+
+ROOT = Path(__file__).resolve().parent.parent
+ABSENT = missing()
+needs_spin = pytest.mark.skipif(ABSENT is not None, reason=f"needs {ABSENT}: apt-get install it")
+
+
+def first(name):
+    """A vector under the first setting of every switch that stands for several."""
+    scenario = load(name).scenario()
+    return scenario.on(next(machines(scenario)))
+
+
+def expected(name):
+    """The verdict that a vector expects of its default parameters."""
+    said = load(name).scenario().expect
+    assert said is not None, name
+    return said.verdict
+
+
+@needs_spin
+@pytest.mark.parametrize("name", ["coop_vs_nccl_opposite_order", "cpu_gpu_event_two_waiters"])
+def test_spin_and_our_search_agree_state_by_state(name):
+    found = compare(name, first(name))
+
+    assert found.differs == ""
+    assert found.spun is not None
+    assert found.spun.verdict == found.ours == expected(name)
+    assert found.spun.states == found.our_states
+
+
+@needs_spin
+@pytest.mark.parametrize("mutant", PIECE_MUTANTS[:1], ids=lambda each: each.name.replace(" ", "_"))
+def test_a_mutant_of_the_promela_law_is_noticed(mutant, monkeypatch):
+    assert disagreement(mutant, monkeypatch)
+
+
+@needs_spin
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", PIECE_MUTANTS[1:], ids=lambda each: each.name.replace(" ", "_"))
+def test_every_mutant_of_the_promela_law_is_noticed(mutant, monkeypatch):
+    assert disagreement(mutant, monkeypatch)
+
+
+def disagreement(mutant, monkeypatch):
+    """In what Spin differs from us once a piece of the Promela law is changed."""
+    original = model.piece
+
+    def piece(name):
+        text = original(name)
+        if name != mutant.piece:
+            return text
+        assert text.count(mutant.old) == 1, f"{name}.pml has not once: {mutant.old!r}"
+        return text.replace(mutant.old, mutant.new)
+
+    monkeypatch.setattr(model, "piece", piece)
+    return compare(mutant.vector, first(mutant.vector)).differs
+
+
+GENERATOR_MUTANTS = (  # what is replaced, by what, and the vector that notices
+    (kernels, "_meets", lambda *_: "", "coop_vs_nccl_opposite_order"),
+    (model, "race", lambda _: "false", "cpu_gpu_event_other_stream"),
+    (model, "broken_claim", lambda _: "false", "versions_differ_at_one_step"),
+    (model, "ends_badly", lambda _: "false", "request_never_received"),
+)
+
+
+@needs_spin
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "name", "instead", "vector"), GENERATOR_MUTANTS)
+def test_every_mutant_of_what_is_generated_is_noticed(module, name, instead, vector, monkeypatch):
+    monkeypatch.setattr(module, name, instead)
+
+    assert compare(vector, first(vector)).differs
+
+
+@needs_spin
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "vector"), LAW_MUTANTS)
+def test_every_mutant_of_our_law_is_noticed(name, vector, tmp_path):
+    mutant = next(each for each in MUTANTS if each.name == name)
+    text = (ROOT / "eplb_model" / mutant.file).read_text(encoding="utf-8")
+    assert text.count(mutant.old) == 1
+    shutil.copytree(
+        ROOT / "eplb_model", tmp_path / "eplb_model", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    changed = text.replace(mutant.old, mutant.new)
+    (tmp_path / "eplb_model" / mutant.file).write_text(changed, encoding="utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.specs.run", vector],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == run.DIFFERS, done.stderr
+    assert f"DIFFERS  {vector}: " in done.stdout
+
+
+def test_without_spin_the_run_says_so_and_exits_with_4(monkeypatch, capsys):
+    monkeypatch.setattr(run, "missing", lambda: "spin")
+
+    assert run.main([]) == run.NO_TOOL == 4
+    assert "no spin here" in capsys.readouterr().err
+
+
+# --- the manifest and the tables made from it ------------------------------------------------
+
+
+def test_every_vector_is_in_the_manifest_or_refused_there():
+    known = read()
+    listed = {e["model"]["vector"] for e in known["models"] if not isinstance(e["model"], str)}
+
+    assert listed | {each["vector"] for each in known["refused"]} == {v.name for v in catalogue()}
+
+
+def test_every_model_that_is_written_by_hand_is_in_the_manifest():
+    listed = {tuple(e["command"]) for e in read()["models"] if isinstance(e["model"], str)}
+
+    assert {model.command for model in models()} == listed
+
+
+def test_what_a_models_json_asks_for_is_in_its_file():
+    for each in models():
+        assert each.claim in {"safety", *formulas(each.folder / each.file)}, each
+
+
+def test_the_manifest_has_the_verdict_that_the_vector_expects():
+    for entry in read()["models"]:
+        where = entry["model"]
+        if isinstance(where, str) or where.get("switches"):
+            continue
+        assert entry["expected"] == expected(where["vector"]), where
+
+
+def test_the_tables_are_those_of_the_manifest():
+    known = read()
+
+    assert tables.with_summary(tables.README.read_text(), known) == tables.README.read_text()
+    assert tables.RESULTS.read_text() == tables.results(known)
+
+
+def test_a_manifest_is_written_as_it_is_read(tmp_path):
+    write(read(), tmp_path / "manifest.json")
+
+    assert (tmp_path / "manifest.json").read_bytes() == MANIFEST.read_bytes()
+
+
+@pytest.mark.parametrize("field", ["expected", "states", "transitions", "depth", "our_states"])
+def test_a_result_that_has_changed_is_a_difference(field):
+    known = read()
+    changed = json.loads(json.dumps(known))
+    changed["models"][-1][field] = "another"
+
+    assert len(differences(known, changed)) == 1
+    assert differences(known, known) == []
+
+
+def test_a_model_that_is_missing_is_a_difference():
+    known = read()
+
+    assert differences(known, {**known, "models": known["models"][1:]})
+    assert differences({**known, "models": known["models"][1:]}, known)
+
+
+def test_the_largest_exported_model_is_text_of_a_moderate_size():
+    assert len(promela(first("async_eplb")).text) < 500_000
