@@ -143,8 +143,8 @@ def _thread_fields(layout: Layout, kinds: set[str]) -> Iterator[str]:
 
 SCRATCH = """\
 /* Scratch of the inlines below: no part of a state. */
-hidden short i_, j_, k_, n_, o_, w_, a_, s_, c_, m_, g_, best_, best_g_, open_, rank_, best_rank_, below_;
-hidden short single_, k_cta_, x_, y_;
+hidden short i_, j_, k_, n_, o_, w_, a_, s_, c_, m_, g_, best_, best_g_, open_, rank_, best_rank_;
+hidden short single_, k_cta_, x_, y_, below_;
 hidden int sum_, least_, most_, said_, kind_;
 hidden byte new_, referred_, all_, pairs_, pair_, barred_;
 """
