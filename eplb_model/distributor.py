@@ -216,9 +216,11 @@ def _candidates(state: State, rank: int) -> list[_Candidate]:
 def _bars(state: State, waiting: _Candidate, other: _Candidate) -> bool:
     """Whether a kernel that waits for SMs keeps another one, served after it, from all of them."""
     later = waiting.order < other.order
-    if waiting.kernel.gang or not other.kernel.gang or waiting.kernel.cluster == 1:
-        return later and waiting.kernel.gang  # a gang passes kernels without clusters (G17b)
-    return later and state.world.machine.switches.clustered_waiter_blocks_gangs == "on"
+    if waiting.kernel.gang:
+        return later
+    in_clusters = waiting.kernel.cluster > 1  # a gang passes one without (G17b)
+    blocks_gangs = state.world.machine.switches.clustered_waiter_blocks_gangs == "on"
+    return later and in_clusters and other.kernel.gang and blocks_gangs
 
 
 def _keepers(

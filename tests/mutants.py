@@ -45,8 +45,8 @@ MUTANTS = (
     Mutant(
         "a partly placed kernel bars nobody",
         "distributor.py",
-        'waits_long = bool(waiting.run.seats) or switches.empty_waiter_blocks == "on"',
-        "waits_long = False",
+        "    if other.kernel.gang:\n        return ()\n    always",
+        "    if other:\n        return ()\n    always",
         "g17_a_partly_placed_kernel_stops_a_later_one_of_its_priority",
     ),
     Mutant(
