@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "replay": "follow a schedule step by step",
     "sweep": "check a range of parameters",
     "list": "the vectors of the catalogue",
+    "certificate": "check a certificate of check --all-ranks",
     "conform": "predict every measured row, and compare",
 }
 

@@ -100,14 +100,19 @@ def _text(draw: st.DrawFn, stream: Mapping[str, str]) -> list[Any]:
             case "gate":
                 text += [
                     ["try_acquire", "lock", "mine"],
-                    {"if": ["mine", "==", True], "then": [["launch", kernel, stream[kernel]]]},
+                    {
+                        "if": [{"var": "mine"}, "==", True],
+                        "then": [["launch", kernel, stream[kernel]]],
+                    },
                 ]
             case "ask":
                 text += [
                     ["put", "count", 1],
                     ["try_acquire", "lock", "mine"],
-                    {"if": ["mine", "==", True], "then": [["put", "count", 0]]},
+                    {"if": [{"var": "mine"}, "==", True], "then": [["put", "count", 0]]},
                     ["all_reduce", "world", {"var": "count"}, "all", {"reduction": "min"}],
-                    {"if": ["all", "==", 0], "then": [["launch", kernel, stream[kernel]]]},
+                    {"if": [{"var": "all"}, "==", 0], "then": [["launch", kernel, stream[kernel]]]},
                 ]
+            case _:
+                pass
     return text

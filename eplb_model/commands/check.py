@@ -6,6 +6,7 @@ import shlex
 from argparse import ArgumentParser, Namespace
 
 from eplb_model.check import check
+from eplb_model.commands.all_ranks import answer_for_all
 from eplb_model.commands.printing import add_json, print_json, progress
 from eplb_model.commands.searching import add_searching, chosen_search
 from eplb_model.commands.vectors import add_vector, chosen_scenario, words_again
@@ -20,10 +21,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_vector(parser)
     add_searching(parser)
     add_json(parser)
+    parser.add_argument(
+        "--all-ranks", action="store_true", help="for every number of ranks, with a certificate"
+    )
 
 
 def run(options: Namespace) -> int:
     """Print the report."""
+    if options.all_ranks:
+        return answer_for_all(options)
     scenario = chosen_scenario(options)
     search, interrupted = chosen_search(options)
     report = check(scenario, search)

@@ -6,9 +6,10 @@ import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
+from eplb_model.format.parameters import Scalar
 from eplb_model.outcome import UsageError
 from eplb_model.scenario import Scenario
-from eplb_model.vector import load
+from eplb_model.vector import VectorFile, load
 
 
 def add_vector(parser: ArgumentParser) -> None:
@@ -29,6 +30,14 @@ def add_vector(parser: ArgumentParser) -> None:
 
 def chosen_scenario(options: Namespace, also: Sequence[str] = ()) -> Scenario:
     """The scenario that the options name, with further `name=value` texts; a later one wins."""
+    vector, settings, switches = chosen_vector(options, also)
+    return vector.scenario(settings, switches)
+
+
+def chosen_vector(
+    options: Namespace, also: Sequence[str] = ()
+) -> tuple[VectorFile, dict[str, Scalar], dict[str, str]]:
+    """The vector that the options name, the parameters and the switches that they set."""
     settings = [*options.set, *also]
     for text in settings:
         pair(text, "--set")
@@ -36,8 +45,7 @@ def chosen_scenario(options: Namespace, also: Sequence[str] = ()) -> Scenario:
     named = dict(vector.setting(text) for text in settings)
     if options.machine:
         named["machine"] = options.machine
-    switches = dict(pair(text, "--switch") for text in options.switch)
-    return vector.scenario(named, switches)
+    return vector, named, dict(pair(text, "--switch") for text in options.switch)
 
 
 def pair(text: str, option: str) -> tuple[str, str]:
