@@ -1,6 +1,6 @@
 """Chains: facts of a rank that come true in one order, so that one witness stands for all of them.
 
-Rules (specs/all_ranks.md#chains):
+Rules (specs/all_ranks.md#the-cut-off):
 - A kernel that is met and goes to one stream makes a chain: its launches start, CTA by CTA, and
   complete in the order of their numbers.
 - Kernels of one stream make one chain together where one thread without branches launches them,
@@ -90,8 +90,8 @@ def repeated_answers(scenario: Scenario, fixed: int) -> int:
 
 
 def is_read(world: World, rank: int, variable: str) -> bool:
-    """Whether any operation of a rank looks at a variable; an answer that goes there does not."""
-    return any(
+    """Whether an operation or a claim of a rank looks at a variable; what an answer goes to does not."""
+    return variable in world.claimed[rank] or any(
         role.name == "variable" and name == variable and field != "into"
         for op in _code(world, rank)
         for role, field, name in names_in(op)

@@ -125,6 +125,7 @@ def facts(family: Family, cutoff: Cutoff) -> dict[str, object]:
         "loose": list(cutoff.loose),
         "least": cutoff.least,
         "cutoff": cutoff.ranks,
+        "instances": list(cutoff.instances),
         "answer": "holds",
     }
 

@@ -8,9 +8,8 @@ from eplb_model.all_ranks.certificate import Answer, answer
 from eplb_model.all_ranks.family import Family
 from eplb_model.commands.printing import print_json, progress
 from eplb_model.commands.searching import chosen_search
-from eplb_model.commands.vectors import chosen_vector
+from eplb_model.commands.vectors import chosen_vector, words_again
 from eplb_model.outcome import INTERRUPTED
-from eplb_model.render.text import report_text
 
 
 def answer_for_all(options: Namespace) -> int:
@@ -23,11 +22,11 @@ def answer_for_all(options: Namespace) -> int:
     if options.json:
         print_json(found.document)
     else:
-        print(_text(vector.name, found))
+        print(_text(vector.name, found, words_again("check", options)))
     return INTERRUPTED if interrupted() else found.exit_code
 
 
-def _text(name: str, found: Answer) -> str:
+def _text(name: str, found: Answer, again: str) -> str:
     match found.answer:
         case "holds":
             first = f"holds for every number of ranks from {found.document['least']} on"
@@ -36,7 +35,9 @@ def _text(name: str, found: Answer) -> str:
             lines = [f"  {each.place}: {each.why} ({each.hypothesis})" for each in found.objections]
             return "\n".join([f"{name}: the hypotheses fail here:", *lines])
         case "fails":
-            report = report_text(found.report) if found.report is not None else ""
-            return f"{name}: fails: {found.because}\n\n{report}"
+            shortest = (
+                f"The shortest way there, and who waits:\n  {again} --set ranks={found.ranks}"
+            )
+            return f"{name}: fails: {found.because}\n\n{shortest}"
         case _:
             return f"{name}: undecided: {found.because}"

@@ -27,7 +27,7 @@ def run(options: Namespace) -> int:
     if why is not None:
         print(f"refused: {why}")
         return 1
-    states = sum(1 + len(each["states"]) for each in certificate["instances"])
+    states = sum(1 + len(rows) for rows in certificate["states"])
     many = f"every number of ranks from {certificate['least']} on"
     print(f"accepted: {certificate['scenario']} holds for {many} ({states} states)")
     return 0
