@@ -216,7 +216,7 @@ def test_every_command_has_its_help(name, capsys):
 def test_every_file_of_commands_is_a_command_or_shared_by_some():
     files = {each.stem for each in (ROOT / "eplb_model" / "commands").glob("*.py")}
 
-    assert files - set(COMMANDS) == {"__init__", "printing", "searching", "vectors"}
+    assert files - set(COMMANDS) == {"__init__", "all_ranks", "printing", "searching", "vectors"}
 
 
 def test_the_help_of_all_names_every_command(capsys):

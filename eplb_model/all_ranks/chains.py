@@ -90,7 +90,7 @@ def repeated_answers(scenario: Scenario, fixed: int) -> int:
 
 
 def is_read(world: World, rank: int, variable: str) -> bool:
-    """Whether an operation or a claim of a rank looks at a variable; what an answer goes to does not."""
+    """Whether an operation or a claim of a rank looks at a variable."""
     return variable in world.claimed[rank] or any(
         role.name == "variable" and name == variable and field != "into"
         for op in _code(world, rank)
