@@ -57,6 +57,26 @@ def families(draw: st.DrawFn) -> Document:
     return document(kernels, programs, roles={"first": [0], "rest": "others"})
 
 
+@st.composite
+def rounds(draw: st.DrawFn) -> Document:
+    """A document in the shape of `coop_vs_nccl`: in each round all wait for all launches."""
+    names = [f"k{n}" for n in range(draw(st.integers(2, 3)))]
+    kernels = {name: _kernel(draw) for name in names}
+    roles = draw(st.sampled_from((("*",), ("first", "rest"))))
+    times = draw(st.integers(1, 2))
+    programs = {}
+    for role in roles:
+        order = draw(st.permutations(names))
+        held = draw(st.sampled_from((False, True)))
+        for at, name in enumerate(order):
+            first = [["await_resident", order[at - 1]]] if held and at else []
+            last = [["await_complete", each] for each in draw(st.permutations(names))]
+            launch = ["launch", name, STREAMS[names.index(name)]]
+            programs[f"{role}.t{at}"] = [*first, launch, *last] * times
+    apart = {"roles": {"first": [0], "rest": "others"}} if len(roles) > 1 else {}
+    return document(kernels, programs, **apart)
+
+
 def _threads(draw: st.DrawFn) -> int:
     return draw(st.integers(1, 2))
 

@@ -22,7 +22,7 @@ from eplb_model.cli import main
 from eplb_model.ops import OPERATIONS
 from eplb_model.schema import SCHEMAS
 from eplb_model.vector import load
-from tests.families import Document, document, families, family
+from tests.families import Document, document, families, family, rounds
 from tests.generated import often
 
 SCHEMA = json.loads((SCHEMAS / "eplb-certificate-1.json").read_text())
@@ -64,6 +64,7 @@ def test_the_cut_off_counts_own_texts_groups_and_answers(name, settings, ranks):
     assert cutoff_of(of(name, **settings)).ranks == ranks
 
 
+@pytest.mark.slow
 def test_three_communicators_first_hang_at_three_ranks():
     found = answer(of("three_communicators", order="free"))
 
@@ -271,30 +272,30 @@ def test_a_sum_that_is_looked_at_may_tell_one_number_of_ranks_from_all_others(tm
 # --- attacks -------------------------------------------------------------------------------------
 
 
-@given(families())
-@settings(often, max_examples=6)
+@given(families() | rounds())
+@settings(often, max_examples=8)
 def test_no_generated_family_contradicts_its_answer(made: Document):
-    attack(made)
+    attack(made, 150, 400)
 
 
 @pytest.mark.slow
-@given(families())
-@settings(often, max_examples=1_000)
+@given(families() | rounds())
+@settings(often, max_examples=400)
 def test_no_generated_family_contradicts_its_answer_at_large(made: Document):
-    attack(made)
+    attack(made, 600, 3_000)
 
 
-def attack(made: Document) -> None:
+def attack(made: Document, most: int, most_each: int) -> None:
     """Compare the answer for all with the check of each number of ranks around the cut-off."""
     with tempfile.TemporaryDirectory() as folder:
         subject = family(made, Path(folder))
         cutoff = examine(subject)
         if not isinstance(cutoff, Cutoff) or cutoff.ranks > 4:
             return
-        found = answer(subject, Search(max_states=600))
+        found = answer(subject, Search(max_states=most))
         more = 2 if cutoff.ranks < 3 else 1
         verdicts = {
-            ranks: check(subject.at(ranks), Search(max_states=3_000)).verdict
+            ranks: check(subject.at(ranks), Search(max_states=most_each)).verdict
             for ranks in range(cutoff.least, cutoff.ranks + more + 1)
         }
         if found.answer == "holds":

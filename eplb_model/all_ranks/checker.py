@@ -5,20 +5,26 @@ prove its answer if the set is closed: the first state is in it, so is what ever
 of a member leads to, and no member is stuck or broken.  specs/all_ranks.md#the-checker
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from itertools import combinations, takewhile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 from eplb_model.all_ranks.family import Family, fingerprint
+from eplb_model.all_ranks.instance import completes, moves, of_ranks, with_all_there
 from eplb_model.all_ranks.lint import Cutoff, examine, facts
-from eplb_model.ops.kernel import RunKernel, started
-from eplb_model.ops.launch import AwaitComplete, AwaitResident
+from eplb_model.distributor import occupants
+from eplb_model.ops.kernel import RunKernel
+from eplb_model.ops.launch import AwaitComplete, AwaitResident, Launch
 from eplb_model.outcome import Action
+from eplb_model.placement import seats
 from eplb_model.properties import violation
-from eplb_model.state import Count, State
+from eplb_model.state import State
 from eplb_model.step import enabled, initial, step
 from eplb_model.vector import load
 from eplb_model.world import World
+
+WAITS = (AwaitComplete, AwaitResident)
+Launched = tuple[str, int]  # a kernel and which launch of it
 
 
 def refusal(certificate: Mapping[str, Any]) -> str | None:
@@ -56,19 +62,6 @@ def _problem(world: World, loose: tuple[str, ...], rows: list[str]) -> str | Non
     return None
 
 
-def moves(state: State, loose: tuple[str, ...]) -> list[Action]:
-    """What is enabled, and the channels of loose kernels that would end if all peers were there."""
-    found, ranks = enabled(state), range(len(state.world.ranks))
-    for rank in ranks if loose else ():
-        for action in _rest(enabled(_if_others_had_completed(state, (rank,))), {rank}, found):
-            work = getattr(state.head(action.actor), "work", None) if action.actor.is_stream else 0
-            if isinstance(work, RunKernel) and work.runs in loose:
-                there = (started(state, r, work.runs, work.number, 0) for r in ranks if r != rank)
-                if not _completes(state, action) or all(there):
-                    found.append(action)
-    return found
-
-
 def sufficient(state: State, loose: tuple[str, ...]) -> list[Action]:
     """Actions that suffice to reach every end: one that is unseen, those of some ranks, or all."""
     every, sure, world = moves(state, loose), enabled(state), state.world
@@ -79,47 +72,53 @@ def sufficient(state: State, loose: tuple[str, ...]) -> list[Action]:
             return [alone]
     ranks = range(len(world.ranks))
     for chosen in (set(some) for size in ranks[1:] for some in combinations(ranks, size)):
-        mine = _rest(every, chosen, ())
+        mine = of_ranks(every, chosen)
         called = any(all(posts[rank] for rank in chosen) for posts in state.posts)
         if not called and not set(mine).isdisjoint(sure):
-            best = moves(_if_others_had_completed(state, chosen), loose)
-            if not _rest(best, chosen, mine):
+            best = moves(with_all_there(state, chosen), loose)
+            if not of_ranks(best, chosen, mine):
                 return mine
     return every
 
 
 def _is_unseen(state: State, action: Action) -> bool:
-    """Whether a wait is passed, or a channel ends on a rank that starts nothing until all have."""
+    """Whether a wait for a launch is over, or a CTA ends and its seat is of no use to anybody.
+
+    The latter if whatever is on the rank, and whatever may still come, has room side by side until
+    all of it has completed and the device is empty: nobody waits for seats or chooses among them.
+    """
     me, world = action.actor, state.world
-    texts = {
-        t: world.programs[t.slot].code[state.thread(t).pc :] for t in world.threads_of(me.rank)
-    }
+    threads = [t for t in world.threads_of(me.rank) if state.thread(t).status == "running"]
+    texts = {t: world.programs[t.slot].code[state.thread(t).pc :] for t in threads}
     if not me.is_stream:
-        return isinstance(texts[me][0], (AwaitComplete, AwaitResident))
-    device, work = state.devices[me.rank], getattr(state.head(me), "work", None)
-    if not isinstance(work, RunKernel) or _completes(state, action):
+        return isinstance(texts[me][0], WAITS)
+    works = [item.work for queue in state.devices[me.rank].queues for item in queue]
+    runs = [work for work in works if isinstance(work, RunKernel)]
+    held = [len(run.seats) for run in state.devices[me.rank].arrived]
+    seated = len(held) == len(works) and sum(held) == sum(world.kernels[w.runs].ctas for w in runs)
+    work = getattr(state.head(me), "work", None)
+    if work not in runs or not seated or completes(state, action):
         return False
-    names = [item.work.kernel for queue in device.queues for item in queue]
-    ctas = sum(world.kernels[name].ctas for name in names if name is not None)
-    seated = ctas == sum(len(run.seats) for run in device.arrived)
-    ended = AwaitComplete(work.runs, work.number)
-    left = (texts[t] for t in texts if state.thread(t).status == "running")
-    ahead = [op for ops in left for op in takewhile(lambda op: op != ended, ops)]
-    waits = all(isinstance(op, (AwaitComplete, AwaitResident)) for op in ahead)
-    as_one = world.kernels[work.runs].cluster == world.kernels[work.runs].ctas
-    return waits and as_one and seated and len(names) == len(device.arrived)
+    launches = {(each.runs, each.number) for each in runs}
+    coming = [op for op in _ahead(texts.values(), launches) if isinstance(op, Launch)]
+    for op in coming[:1]:
+        kernel, there = world.kernels[op.kernel], occupants(state, me.rank)
+        room = seats(world.machine, there, kernel.footprint, 1, kernel.ctas, kernel.gang)
+        if kernel.cluster > 1 or kernel.module is not None or len(room) < kernel.ctas:
+            return False
+        launches.add((op.kernel, state.count_of(me.rank, op.kernel).launched))
+    ahead = list(_ahead(texts.values(), launches))
+    quiet = all(isinstance(op, WAITS) for op in ahead if op not in coming[:1])
+    once = sum(isinstance(op, Launch) for op in ahead) == len(coming) <= 1
+    return quiet and once and world.kernels[work.runs].cluster == world.kernels[work.runs].ctas
 
 
-def _completes(state: State, action: Action) -> bool:
-    return step(state, action).head(action.actor) is not state.head(action.actor)
-
-
-def _rest(actions: list[Action], ranks: Collection[int], without: Sequence[Action]) -> list[Action]:
-    return [each for each in actions if each.actor.rank in ranks and each not in without]
-
-
-def _if_others_had_completed(state: State, ranks: Collection[int]) -> State:
-    """The state if on all other ranks every launch had completed: the most that they can do."""
-    ever = (Count(completed=-1),) * len(state.world.kernels)
-    counts = (mine if rank in ranks else ever for rank, mine in enumerate(state.counts))
-    return state._replace(counts=tuple(counts))
+def _ahead(texts: Iterable[Sequence[object]], launches: Collection[Launched]) -> Iterator[object]:
+    """What threads may do before each of them has waited for all of some launches."""
+    for text in texts:
+        left = set(launches)
+        for op in text:
+            if left:
+                yield op
+            if isinstance(op, AwaitComplete):
+                left.discard((op.kernel, op.number))

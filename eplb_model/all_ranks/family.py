@@ -1,7 +1,7 @@
 """A vector as a family of scenarios, one for every number of ranks, and its cut-off instances.
 
 Rule: in a cut-off instance every channel of a *loose* kernel serves all peers and is a class of its
-own; what else its CTAs may do there is a rule of `checker.moves`.  specs/all_ranks.md#channels
+own; what else its CTAs may do there is a rule of `instance.moves`.  specs/all_ranks.md#channels
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ class _Explorer:
         return budget is None or frame.spent + self._price(frame, action) <= budget
 
     def _price(self, frame: _Frame, action: Action) -> int:
-        """Of a preemption, if the actor that ran could go on; or the actors that are passed over."""
+        """Of a preemption, where the actor that ran could go on; or of the actors passed over."""
         last = self._events[-1].action.actor if self._events else None
         actors = list(dict.fromkeys(each.actor for each in frame.sure))
         if self._bounds.delays is None:
