@@ -73,7 +73,7 @@ def rounds(draw: st.DrawFn) -> Document:
             last = [["await_complete", each] for each in draw(st.permutations(names))]
             launch = ["launch", name, STREAMS[names.index(name)]]
             programs[f"{role}.t{at}"] = [*first, launch, *last] * times
-    apart = {"roles": {"first": [0], "rest": "others"}} if len(roles) > 1 else {}
+    apart: Document = {"roles": {"first": [0], "rest": "others"}} if len(roles) > 1 else {}
     return document(kernels, programs, **apart)
 
 
