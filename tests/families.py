@@ -77,6 +77,42 @@ def rounds(draw: st.DrawFn) -> Document:
     return document(kernels, programs, **apart)
 
 
+@st.composite
+def contended(draw: st.DrawFn) -> Document:
+    """As `rounds`, with kernels of channels that start as one, and threads that wait for less."""
+    names = [f"k{n}" for n in range(draw(st.integers(2, 3)))]
+    kernels = {name: _gang_or_channels(draw) for name in names}
+    roles = draw(st.sampled_from((("*",), ("first", "rest"))))
+    programs = {}
+    for role in roles:
+        order = draw(st.permutations(names))
+        held = draw(st.booleans())
+        for at, name in enumerate(order):
+            first = [["await_resident", order[at - 1]]] if held and at else []
+            awaited = draw(st.permutations(names))
+            if draw(st.sampled_from((False, False, True))):
+                awaited = awaited[: draw(st.integers(0, len(names)))]
+            body = [
+                *first,
+                ["launch", name, STREAMS[names.index(name)]],
+                *(["await_complete", each] for each in awaited),
+            ]
+            programs[f"{role}.t{at}"] = body * draw(st.integers(1, 2))
+    apart: Document = {"roles": {"first": [0], "rest": "others"}} if len(roles) > 1 else {}
+    return document(kernels, programs, **apart)
+
+
+def _gang_or_channels(draw: st.DrawFn) -> Document:
+    if draw(st.sampled_from((False, False, True))):
+        ctas, grain = draw(st.integers(1, 4)), draw(st.sampled_from(("first", "grid")))
+        shape = {"launch": "cooperative", "ctas": ctas}
+    else:
+        ctas, grain = draw(st.sampled_from((2, 2, 3))), "channel"
+        cluster = draw(st.sampled_from((ctas, ctas, 1)))
+        shape = {"launch": "regular", "ctas": ctas, "cluster": cluster, "ends": "each"}
+    return {**shape, "footprint": "exclusive", "meets": {"peers": "all", "grain": grain}}
+
+
 def _threads(draw: st.DrawFn) -> int:
     return draw(st.integers(1, 2))
 
