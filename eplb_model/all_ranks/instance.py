@@ -20,7 +20,10 @@ def moves(state: State, loose: Loose) -> list[Action]:
     """What is enabled by the rules of the model first, then what loose kernels may do besides."""
     found = enabled(state)
     ranks = range(len(state.world.ranks))
-    for rank in ranks if loose else ():
+    for rank in ranks:
+        heads = map(state.head, state.world.streams_of(rank)) if loose else ()
+        if not any(head is not None and head.work.kernel in loose for head in heads):
+            continue
         alone = enabled(with_all_there(state, (rank,)))
         found += [a for a in of_ranks(alone, (rank,), found) if _sheds(state, a, loose)]
     return found
