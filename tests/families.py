@@ -82,6 +82,8 @@ def contended(draw: st.DrawFn) -> Document:
     """As `rounds`, with kernels of channels that start as one, and threads that wait for less."""
     names = [f"k{n}" for n in range(draw(st.integers(2, 3)))]
     kernels = {name: _gang_or_channels(draw) for name in names}
+    if draw(st.sampled_from((False, False, False, True))):  # a send and a receive, say
+        kernels["k1"]["meets"]["kernel"] = "k0"
     roles = draw(st.sampled_from((("*",), ("first", "rest"))))
     programs = {}
     for role in roles:

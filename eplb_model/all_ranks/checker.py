@@ -110,7 +110,9 @@ def _is_unseen(state: State, action: Action) -> bool:
     ahead = list(_ahead(texts.values(), launches))
     quiet = all(isinstance(op, WAITS) for op in ahead if op not in coming[:1])
     once = sum(isinstance(op, Launch) for op in ahead) == len(coming) <= 1
-    return quiet and once and world.kernels[work.runs].cluster == world.kernels[work.runs].ctas
+    kernel = world.kernels[work.runs]
+    alike = kernel.cluster == kernel.ctas and (not kernel.meets or kernel.meets.kernel == work.runs)
+    return quiet and once and alike
 
 
 def _ahead(texts: Iterable[Sequence[object]], launches: Collection[Launched]) -> Iterator[object]:

@@ -55,6 +55,8 @@ def _sheds(state: State, action: Action, loose: Loose) -> bool:
     head = state.head(action.actor)
     if head is None or not isinstance(head.work, RunKernel) or head.work.runs not in loose:
         return False
-    work, others = head.work, set(range(len(state.world.ranks))) - {action.actor.rank}
-    there = all(started(state, rank, work.runs, work.number, 0) for rank in others)
+    meets, others = state.world.kernels[head.work.runs].meets, set(range(len(state.world.ranks)))
+    assert meets is not None, "[model bug] a loose kernel meets nobody"
+    others.remove(action.actor.rank)
+    there = all(started(state, rank, meets.kernel, head.work.number, 0) for rank in others)
     return there or not completes(state, action)
