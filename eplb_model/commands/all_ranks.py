@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from textwrap import fill
 
 from eplb_model.all_ranks.certificate import Answer, answer
 from eplb_model.all_ranks.family import Family
@@ -10,6 +11,8 @@ from eplb_model.commands.printing import print_json, progress
 from eplb_model.commands.searching import chosen_search
 from eplb_model.commands.vectors import chosen_vector, words_again
 from eplb_model.outcome import INTERRUPTED
+
+WIDTH = 100
 
 
 def answer_for_all(options: Namespace) -> int:
@@ -30,14 +33,18 @@ def _text(name: str, found: Answer, again: str) -> str:
     match found.answer:
         case "holds":
             first = f"holds for every number of ranks from {found.document['least']} on"
-            return f"{name}: {first}, because {found.because}"
+            return _wrapped(f"{name}: {first}, because {found.because}")
         case "hypotheses fail":
-            lines = [f"  {each.place}: {each.why} ({each.hypothesis})" for each in found.objections]
-            return "\n".join([f"{name}: the hypotheses fail here:", *lines])
+            lines = [f"{each.place}: {each.why} ({each.hypothesis})" for each in found.objections]
+            return "\n".join([f"{name}: the hypotheses fail here:", *(f"  {x}" for x in lines)])
         case "fails":
             shortest = (
                 f"The shortest way there, and who waits:\n  {again} --set ranks={found.ranks}"
             )
             return f"{name}: fails: {found.because}\n\n{shortest}"
         case _:
-            return f"{name}: undecided: {found.because}"
+            return _wrapped(f"{name}: undecided: {found.because}")
+
+
+def _wrapped(text: str) -> str:
+    return fill(text, WIDTH, subsequent_indent="  ")
