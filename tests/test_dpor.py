@@ -40,7 +40,7 @@ def test_every_end_of_the_plain_search_is_the_end_of_a_trace(described: Scenario
 
 @pytest.mark.slow
 @given(any_scenario | tiny_scenario)
-@settings(often, max_examples=2_000)
+@settings(often, max_examples=1_000)
 def test_every_end_of_the_plain_search_is_the_end_of_a_trace_at_large(described: Scenario):
     compare(described, Bounds(max_states=400))
 
