@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "campaign": "the whole catalogue, or sampled schedules, over many workers",
     "advise": "is a configuration safe, and which one would be?",
     "list": "the vectors of the catalogue",
+    "certificate": "check a certificate of check --all-ranks",
     "conform": "predict every measured row, and compare",
     "schema": "print the JSON Schema of a document",
     "doctor": "say what is here and what is missing",

@@ -216,7 +216,7 @@ def test_every_command_has_its_help(name, capsys):
 def test_every_file_of_commands_is_a_command_or_shared_by_some():
     files = {each.stem for each in (ROOT / "eplb_model" / "commands").glob("*.py")}
 
-    shared = {"__init__", "examples", "printing", "searching", "shards", "vectors"}
+    shared = {"__init__", "all_ranks", "examples", "printing", "searching", "shards", "vectors"}
     assert files - set(COMMANDS) == shared
 
 

@@ -6,6 +6,7 @@ import shlex
 from argparse import ArgumentParser, Namespace
 
 from eplb_model.check import check
+from eplb_model.commands.all_ranks import answer_for_all
 from eplb_model.commands.printing import add_json, print_json, progress
 from eplb_model.commands.searching import add_searching, chosen_search
 from eplb_model.commands.vectors import add_vector, chosen, words_again
@@ -33,10 +34,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="say why, step by step, and what would help; each suggestion is checked",
     )
     parser.add_argument("--format", choices=tuple(FORMATS), help="for the eyes of a CI")
+    parser.add_argument(
+        "--all-ranks", action="store_true", help="for every number of ranks, with a certificate"
+    )
 
 
 def run(options: Namespace) -> int:
     """Print the report."""
+    if options.all_ranks:
+        return answer_for_all(options)
     vector, settings, switches = chosen(options)
     scenario = vector.scenario(settings, switches)
     search, interrupted = chosen_search(options)

@@ -15,6 +15,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         f"eplb-model check {FLAGSHIP} --switch packing=all --json",
         f"eplb-model check {FLAGSHIP} --explain",
         f"eplb-model check {FLAGSHIP} --format github",
+        "eplb-model check coop_vs_nccl_capped --all-ranks",
     ),
     "render": (
         f"eplb-model render {FLAGSHIP} --format mermaid",
