@@ -149,6 +149,7 @@ class Report:
     assumptions: tuple[str, ...]
     strategy: str = "bfs"
     reduction: str | None = None
+    declined: str | None = None  # why the fast search says nothing of the scenario
     kernels: Mapping[str, str] = field(default_factory=dict)  # each in words
     claims: tuple[Claimed, ...] = ()
 

@@ -34,23 +34,28 @@ def enabled(state: State) -> list[Action]:
 def options(state: State) -> Iterator[tuple[Action, Wait | None]]:
     """Every next step of every actor with work left, and what it waits for, if anything."""
     for actor in state.world.actors:
-        if not actor.is_stream:
-            if state.threads[actor.slot].status == "running":
-                yield Action(actor), _host_guard(state, actor)
-            continue
-        head = state.head(actor)
-        if head is None:
-            continue
-        if state.run_of(actor) is None and not is_ready(state, actor):
-            yield Action(actor), _kept_back(state, actor)
-            continue
-        for choice in head.work.choices(state, actor):
-            yield Action(actor, choice), head.work.guard(state, actor, choice)
+        yield from options_of(state, actor)
+
+
+def options_of(state: State, actor: Actor) -> Iterator[tuple[Action, Wait | None]]:
+    """Every next step of one actor, and what it waits for; nothing if it has no work left."""
+    if not actor.is_stream:
+        if state.threads[actor.slot].status == "running":
+            yield Action(actor), _host_guard(state, actor)
+        return
+    head = state.head(actor)
+    if head is None:
+        return
+    if state.run_of(actor) is None and not is_ready(state, actor):
+        yield Action(actor), _kept_back(state, actor)
+        return
+    for choice in head.work.choices(state, actor):
+        yield Action(actor, choice), head.work.guard(state, actor, choice)
 
 
 def wait_of(state: State, action: Action) -> Wait | None:
     """What an action waits for; None if it may be taken.  `KeyError` if there is no such action."""
-    for option, wait in options(state):
+    for option, wait in options_of(state, action.actor):
         if option == action:
             return wait
     raise KeyError(str(action))
