@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 from itertools import permutations, product
+from typing import Any
 
 from eplb_model.check import Search, check
 from eplb_model.explore.fast.alone import NotCovered
@@ -11,7 +12,7 @@ from eplb_model.explore.fast.answer import Answer, answer
 from eplb_model.explore.search import Bounds, explore
 from eplb_model.outcome import Report
 from eplb_model.scenario import Scenario
-from eplb_model.state import State
+from eplb_model.state import Device, State
 from eplb_model.world import World
 
 
@@ -27,9 +28,8 @@ def disagreement(scenario: Scenario, most_states: int) -> str | None:
     plain = check(scenario, Search(settle=False))
     if answered(fast) != answered(plain):
         return f"{answered(fast)} instead of {answered(plain)}"
-    if fast.finding and plain.finding and len(fast.finding.schedule) > len(plain.finding.schedule):
-        if fast.verdict == "deadlock":
-            return "the way to the deadlock is not a shortest one"
+    if fast.verdict == "deadlock" and steps_of(fast) != steps_of(plain):
+        return f"{steps_of(fast)} steps to a deadlock instead of {steps_of(plain)}"
     if plain.verdict not in ("ok", "deadlock"):
         return None  # the plain search stops where a property breaks
     dead = {without_seats(found.states[n]) for n in found.final if found.states[n].unfinished()}
@@ -45,6 +45,10 @@ def said_of(world: World, *, symmetry: bool = True) -> Answer:
 
 def answered(report: Report) -> tuple[object, ...]:
     return report.verdict, report.when, report.serialised, sorted(report.ends)
+
+
+def steps_of(report: Report) -> int | None:
+    return None if report.finding is None else len(report.finding.schedule)
 
 
 def deadlocks(said: Answer) -> set[State]:
@@ -113,18 +117,17 @@ class _Renaming:
     def __init__(self, streams: dict[int, int], threads: dict[int, int]) -> None:
         self._streams, self._threads = streams, threads
 
-    def of(self, value):
+    def of(self, value: Any) -> Any:
         """The same value; its fields `stream`, `by`, `thread` and the like name others."""
+        if hasattr(value, "_asdict"):
+            parts = value._asdict().items()
+            return value._replace(**{name: self._field(name, part) for name, part in parts})
         match value:
             case frozenset():
                 return frozenset(map(self.of, value))
-            case tuple() if hasattr(value, "_fields"):
-                return value._replace(
-                    **{name: self._field(name, part) for name, part in value._asdict().items()}
-                )
             case tuple():
                 return tuple(map(self.of, value))
-            case _ if is_dataclass(value):
+            case _ if is_dataclass(value) and not isinstance(value, type):
                 changed = {
                     each.name: self._field(each.name, getattr(value, each.name))
                     for each in fields(value)
@@ -133,15 +136,16 @@ class _Renaming:
             case _:
                 return value
 
-    def device(self, device):
+    def device(self, device: Device) -> Device:
         """A device; which thread holds its locks is a number."""
-        holders = {
+        holders: dict[str, Any] = {
             name: self._threads.get(getattr(device, name), -1)
             for name in ("context", "recording", "gil")
         }
-        return self.of(device)._replace(**holders)
+        same: Device = self.of(device)
+        return same._replace(**holders)
 
-    def _field(self, name: str, part):
+    def _field(self, name: str, part: Any) -> Any:
         if name == "stream" and isinstance(part, int):
             return self._streams.get(part, part)
         if name in ("by", "thread") and isinstance(part, int):

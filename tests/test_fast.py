@@ -13,7 +13,7 @@ from eplb_model.ops import OPERATIONS
 from eplb_model.ops.flags import Set, WaitFlag
 from eplb_model.ops.launch import AwaitComplete, Launch
 from eplb_model.ops.synchronize import StreamSynchronize
-from eplb_model.scenario import Scenario
+from eplb_model.scenario import Scenario, Statement
 from eplb_model.strategies import scenarios
 from eplb_model.vector import load
 from tests.fast_twin import answered, disagreement, said_of
@@ -80,7 +80,7 @@ SLOT = MACHINES["tiny"].sms // 2
 
 def three_on_two_slots() -> Scenario:
     spinning = [kernel(name, SLOT, until="over") for name in ("one", "two")]
-    last = [Launch("three", "s2"), AwaitComplete("three"), Set("over")]
+    last: list[Statement] = [Launch("three", "s2"), AwaitComplete("three"), Set("over")]
     alone = rank([Launch("one", "s0")], [Launch("two", "s1")], last, streams=("s0", "s1", "s2"))
     return scenario(alone, kernels=[*spinning, kernel("three", SLOT)])
 
@@ -97,12 +97,12 @@ def test_three_kernels_of_which_every_pair_fits_are_not_independent():
 def test_the_launches_of_three_such_kernels_are_one_persistent_set():
     (role,) = said_of(three_on_two_slots().world).found.roles.roles
 
-    assert role.persistent.sets(0) == (frozenset({0, 1, 2}),)
+    assert role.persistent[False].sets(0) == (frozenset({0, 1, 2}),)
 
 
 def test_each_rank_may_leave_out_another_of_three_gangs():
     streams = ("s0", "s1", "s2")
-    threads = [[Launch(f"k{n}", f"s{n}")] for n in range(3)]
+    threads: list[list[Statement]] = [[Launch(f"k{n}", f"s{n}")] for n in range(3)]
     kernels = [gang(f"k{n}", SLOT, meets=meeting("grid", f"k{n}", 3)) for n in range(3)]
     everyone = [rank(*threads, streams=streams) for _ in range(3)]
     report = check(scenario(*everyone, kernels=kernels))

@@ -39,7 +39,7 @@ class Role:
 
     members: tuple[int, ...]
     quotient: Quotient
-    persistent: Persistent
+    persistent: tuple[Persistent, Persistent]  # before and after some kernel had to wait
     first: int  # its first kind
 
     @property
@@ -189,11 +189,15 @@ def _assembled(
 ) -> Roles:
     found = Roles(world)
     first = 0
-    persistent: dict[int, Persistent] = {}
+    persistent: dict[int, tuple[Persistent, Persistent]] = {}
     for members in groups:
         each = quotients[members[0]]
-        known = persistent.setdefault(id(each), Persistent(each.arcs))
-        found.roles.append(Role(members, each, known, first))
+        if id(each) not in persistent:
+            persistent[id(each)] = (
+                Persistent(each.arcs, waited=False),
+                Persistent(each.arcs, waited=True),
+            )
+        found.roles.append(Role(members, each, persistent[id(each)], first))
         first += len(each.arcs)
     return found
 

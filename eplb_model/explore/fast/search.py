@@ -69,7 +69,7 @@ class _Search:
         self._steps = roles.steps
         self._masks = roles.masks
         self._role_of = roles.role_of
-        self._outcomes: dict[tuple[int, int], dict[Outcome, tuple[Step, ...]]] = {}
+        self._outcomes: dict[tuple[int, int, bool], dict[Outcome, tuple[Step, ...]]] = {}
         self._needed = self._all_needs()
         self.found = Found(roles)
         self._known: dict[Place, int] = {}
@@ -107,8 +107,8 @@ class _Search:
         done = self._done(place.kinds)
         moving: tuple[int, int, dict[Outcome, tuple[Step, ...]]] | None = None
         for kind, count in place.kinds:
-            outcomes = self._rests(kind, done[kind])
-            if len(outcomes) == 1 and Outcome(kind, False) in outcomes:
+            outcomes = self._rests(kind, done[kind], place.waited)
+            if len(outcomes) == 1 and Outcome(kind, place.waited) in outcomes:
                 continue
             if moving is None or len(outcomes) < len(moving[2]):
                 moving = kind, count, outcomes
@@ -171,17 +171,17 @@ class _Search:
 
     # --- one rank ------------------------------------------------------------------------------
 
-    def _rests(self, kind: int, done: int) -> dict[Outcome, tuple[Step, ...]]:
+    def _rests(self, kind: int, done: int, waited: bool) -> dict[Outcome, tuple[Step, ...]]:
         """Where a rank gets by itself while nobody else moves, each with a shortest way."""
         done &= self._needed
-        known = self._outcomes.get((kind, done))
+        known = self._outcomes.get((kind, done, waited))
         if known is not None:
             return known
-        ways: dict[Outcome, tuple[Step, ...]] = {Outcome(kind, False): ()}
-        frontier = [Outcome(kind, False)]
+        ways: dict[Outcome, tuple[Step, ...]] = {Outcome(kind, waited): ()}
+        frontier = [Outcome(kind, waited)]
         rests = {}
         for here in frontier:
-            steps = self._persistent(here.kind, done)
+            steps = self._persistent(here.kind, done, here.waits)
             if not steps:
                 rests[here] = ways[here]
             for step in steps:
@@ -189,13 +189,13 @@ class _Search:
                 if there not in ways:
                     ways[there] = (*ways[here], step)
                     frontier.append(there)
-        self._outcomes[kind, done] = rests
+        self._outcomes[kind, done, waited] = rests
         return rests
 
-    def _persistent(self, kind: int, done: int) -> list[Step]:
+    def _persistent(self, kind: int, done: int, waited: bool) -> list[Step]:
         """The steps of the first persistent set of a rank in which nothing waits for a peer."""
         role = self._role_of[kind]
-        for chosen in role.persistent.sets(kind - role.first):
+        for chosen in role.persistent[waited].sets(kind - role.first):
             steps = [step for step in self._steps[kind] if step.arc.actor in chosen]
             if all(step.needs & done == step.needs for step in steps):
                 return steps

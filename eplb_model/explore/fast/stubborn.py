@@ -20,10 +20,15 @@ MOST_LOOKED_AT = 2_000  # classes in one question; who asks for more gets no ans
 
 
 class Persistent:
-    """The persistent sets of the classes of one rank; each is worked out once."""
+    """The persistent sets of the classes of one rank; each is worked out once.
 
-    def __init__(self, arcs: Sequence[Sequence[Arc]]) -> None:
+    Whether a kernel has to wait is part of what a step does, until `waited` says that some kernel
+    of the machine had to: then it makes no difference any more.
+    """
+
+    def __init__(self, arcs: Sequence[Sequence[Arc]], *, waited: bool) -> None:
         self._arcs = arcs
+        self._waited = waited
         self._known: dict[int, tuple[frozenset[int], ...]] = {}
 
     def sets(self, here: int) -> tuple[frozenset[int], ...]:
@@ -81,7 +86,7 @@ class Persistent:
         after = self._steps(arc.target, chosen)
         if after.keys() != expected.keys():
             return False
-        label = arc[:4]
+        label = self._label(arc)
         return all(
             self._all_steps[middle].get(label) == after[each] for each, middle in mine.items()
         )
@@ -94,9 +99,12 @@ class Persistent:
     @cached_property
     def _all_steps(self) -> Sequence[Mapping[Label, int]]:
         """By class, where each step leads."""
-        found = [{arc[:4]: arc.target for arc in arcs} for arcs in self._arcs]
+        found = [{self._label(arc): arc.target for arc in arcs} for arcs in self._arcs]
         assert all(map(_as_many, found, self._arcs)), "[model bug] a step leads to two classes"
         return found
+
+    def _label(self, arc: Arc) -> Label:
+        return arc.actor, arc.choice, arc.asks, arc.waits and not self._waited
 
 
 def _as_many(steps: Mapping[Label, int], arcs: Sequence[Arc]) -> bool:
