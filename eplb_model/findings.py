@@ -104,7 +104,7 @@ def finding_at(state: State, schedule: tuple[Action, ...]) -> Finding | None:
     if stuck is None:
         return None
     waits = waiting(state)
-    ring = circle(waits, stuck_set(state))
+    ring = circle(waits, stuck_set(state, waits))
     message = "; ".join((stuck[1], *(f"fails: {each.sentence}" for each in never_again(state))))
     return Finding(stuck[0], message, schedule, steps, waits, ring)
 

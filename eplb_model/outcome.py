@@ -67,33 +67,52 @@ class Wait:
     worked out when it is read.
     """
 
-    __slots__ = ("_explain",)
+    __slots__ = ("_explain", "_told")
 
     def __init__(self, explain: Callable[[], tuple[str, Clauses]]) -> None:
         self._explain = explain
+        self._told: tuple[str, Clauses] | None = None
 
     @property
     def why(self) -> str:
-        return self._explain()[0]
+        return self._tell()[0]
 
     @property
     def on(self) -> Clauses:
-        return self._explain()[1]
+        return self._tell()[1]
+
+    def _tell(self) -> tuple[str, Clauses]:
+        if self._told is None:
+            self._told = self._explain()
+        return self._told
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One line of "Nobody can move": an actor, its reason, and who could free it."""
+    """One line of "Nobody can move": an actor, its reason, and who could free it.
+
+    An actor with several next steps, the channels of a kernel say, moves once one of them can be
+    taken: each has its own clauses.
+    """
 
     actor: Actor
     why: str
-    on: Clauses
+    alternatives: tuple[Clauses, ...]
     doing: str = ""  # kernel and launching thread, for a stream
+
+    @property
+    def on(self) -> Clauses:
+        """All alternatives as one conjunction; there may be very many clauses."""
+        clauses: set[tuple[Actor, ...]] = {()}
+        for on in self.alternatives:
+            clauses = {tuple(sorted({*left, *right})) for left in clauses for right in on}
+        return tuple(sorted(clauses))
 
     @property
     def freed_by(self) -> tuple[Actor, ...]:
         """The actors named in any clause, each once, in order."""
-        return tuple(sorted({actor for clause in self.on for actor in clause}))
+        named = (clause for clauses in self.alternatives for clause in clauses)
+        return tuple(sorted({actor for clause in named for actor in clause}))
 
 
 @dataclass(frozen=True, slots=True)

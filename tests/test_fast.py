@@ -23,7 +23,7 @@ from tests.test_vectors import CASES, Case
 
 COUPLING = {"all_reduce", "barrier", "isend", "irecv", "wait_requests", "read", "wait_reads"}
 KINDS = ["launch"] * 12 + [k for k in OPERATIONS if k not in {*COUPLING, "branch", "access"}]
-SMALL = [case for case in CASES if max(case.expect.states.values()) < 1_500]
+SMALL = [case for case in CASES if max(case.expect.states.values()) < 600]
 coupled_by_kernels = machines().flatmap(lambda each: scenarios(machine=each, kinds=KINDS))
 
 
@@ -170,7 +170,7 @@ def test_a_table_of_one_rank_has_the_states_and_steps_of_the_plain_search():
         rank([Launch("k", "s"), Set("f")], [WaitFlag("f"), StreamSynchronize("s")]),
         kernels=[kernel("k", 2)],
     )
-    table = Table(described.world, 0)
+    table = Table(described.world, 0, whole=False)
     plain = check(described, Search(settle=False))
 
     assert len(table.states) == plain.states

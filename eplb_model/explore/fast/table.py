@@ -49,8 +49,9 @@ class Edge(NamedTuple):
 class Table:
     """All states that a rank can get into if its peers always come in time."""
 
-    def __init__(self, world: World, rank: int) -> None:
+    def __init__(self, world: World, rank: int, *, whole: bool = True) -> None:
         self.world, self.rank = alone(world, rank)
+        self._takes_whole = whole  # kernels as one, where nobody can tell
         self.actors: tuple[Actor, ...] = (
             *self.world.threads_of(self.rank),
             *self.world.streams_of(self.rank),
@@ -99,7 +100,7 @@ class Table:
         """All ends of CTAs of a kernel in one step, if nobody can tell how many have ended."""
         stream = actions[0].actor
         run = state.run_of(stream) if stream.is_stream else None
-        if run is None or not self._excludes_all(stream, kernel_of(state, run)):
+        if run is None or not self._takes_whole or not self._excludes_all(stream, kernel_of(state, run)):
             return None
         taken: list[Action] = []
         asks: set[Ask] = set()
