@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 
 from eplb_model.check import Search, check
 from eplb_model.explore.fast.alone import NotCovered
+from eplb_model.explore.fast.packed import count_everything
 from eplb_model.explore.fast.table import Table
 from eplb_model.machine import MACHINES
 from eplb_model.ops import OPERATIONS
@@ -24,6 +25,7 @@ from tests.test_vectors import CASES, Case
 COUPLING = {"all_reduce", "barrier", "isend", "irecv", "wait_requests", "read", "wait_reads"}
 KINDS = ["launch"] * 12 + [k for k in OPERATIONS if k not in {*COUPLING, "branch", "access"}]
 SMALL = [case for case in CASES if max(case.expect.states.values()) < 600]
+COUNTED = [c for c in SMALL if "plain" in c.expect.states and not c.scenario.machine.settings()]
 coupled_by_kernels = machines().flatmap(lambda each: scenarios(machine=each, kinds=KINDS))
 
 
@@ -175,3 +177,37 @@ def test_a_table_of_one_rank_has_the_states_and_steps_of_the_plain_search():
 
     assert len(table.states) == plain.states
     assert sum(map(len, table.edges)) == plain.transitions
+
+
+@pytest.mark.parametrize("case", COUNTED, ids=str)
+def test_tables_without_any_reduction_have_the_states_and_steps_of_the_plain_search(case: Case):
+    try:
+        counts = count_everything(case.scenario.world)
+    except NotCovered:
+        return
+    plain = check(case.scenario, Search(settle=False))
+
+    assert (counts.states, counts.transitions) == (plain.states, plain.transitions)
+    assert counts.states == case.expect.states["plain"]
+    assert counts.deadlocks == plain.ends.get("deadlock", 0)
+    assert counts.ok == plain.ends.get("ok", 0)
+
+
+@given(coupled_by_kernels)
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+def test_generated_programs_have_as_many_states_and_steps_in_tables(described: Scenario):
+    plain = check(described, Search(settle=False, max_states=600))
+    try:
+        counts = count_everything(described.world, 600)
+    except NotCovered:
+        return
+
+    if not plain.bounds["cut"]:
+        assert (counts.states, counts.transitions) == (plain.states, plain.transitions)
+
+
+@pytest.mark.parametrize(("ranks", "layers"), [(2, 1), (3, 1), (2, 2)])
+def test_all_deadlocks_are_as_many_as_the_closed_form_says(ranks, layers):
+    described = load("coop_vs_nccl_all_at_once").scenario({"ranks": ranks, "layers": layers})
+
+    assert count_everything(described.world).deadlocks == 2 * layers**2 * (2**ranks - 2)

@@ -8,7 +8,7 @@ not there yet for one of them keeps the kernel from ending, whichever CTA is the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,9 +66,8 @@ class Quotient:
         )
 
 
-def quotient(table: Table, facts_of: Callable[[int], frozenset[Meeting]]) -> Quotient:
+def quotient(table: Table, facts: Sequence[frozenset[Meeting]]) -> Quotient:
     """The coarsest classes in which nobody can tell two states apart but by their seats."""
-    facts = [facts_of(number) for number in range(len(table.states))]
     keys: list[Hashable] = [
         (without_seats(state, table.rank), facts[number], tuple(failures(state)))
         for number, state in enumerate(table.states)
@@ -91,7 +90,7 @@ def _built(
     table: Table,
     classes: list[int],
     signatures: list[frozenset[tuple[Label, int]]],
-    facts: list[frozenset[Meeting]],
+    facts: Sequence[frozenset[Meeting]],
 ) -> Quotient:
     example: dict[int, int] = {}
     for number, each in enumerate(classes):

@@ -159,15 +159,15 @@ class Roles:
 
 def roles_of(world: World, symmetry: bool) -> Roles:
     """The roles of a world: as few as its programs and meetings allow, or one for each rank."""
-    alike = _alike(world)
-    tables = {members[0]: Table(world, members[0]) for members in alike}
+    groups = alike(world)
+    tables = {members[0]: Table(world, members[0]) for members in groups}
     asked = all_facts(tables)
     quotients = {first: _quotient(table, asked) for first, table in tables.items()}
     if symmetry:
-        found = _assembled(world, alike, quotients)
+        found = _assembled(world, groups, quotients)
         if found.uniform:
             return found
-    like = {rank: members[0] for members in alike for rank in members}
+    like = {rank: members[0] for members in groups for rank in members}
     singles = [(rank,) for rank in range(len(world.ranks))]
     found = _assembled(world, singles, {rank: quotients[like[rank]] for (rank,) in singles})
     found.symmetric = False
@@ -175,13 +175,24 @@ def roles_of(world: World, symmetry: bool) -> Roles:
 
 
 def _quotient(table: Table, asked: frozenset[Meeting]) -> Quotient:
-    wanted = sorted(asked)
-
-    def facts_of(number: int) -> frozenset[Meeting]:
-        state = table.states[number]
-        return frozenset(each for each in wanted if is_there(state, table.rank, each))
-
-    return quotient(table, facts_of)
+    """The classes of a table.  What a rank has done stays done: only what is new is looked for."""
+    wanted: dict[str, dict[int, list[Meeting]]] = {}
+    for each in sorted(asked):
+        wanted.setdefault(each.kernel, {}).setdefault(each.number, []).append(each)
+    facts: list[frozenset[Meeting]] = []
+    earlier: list[frozenset[Meeting]] = [frozenset()]
+    for state, edges in zip(table.states, table.edges, strict=True):
+        known = earlier[len(facts)]
+        new = [
+            each
+            for kernel, by_number in wanted.items()
+            for number in range(state.count_of(table.rank, kernel).launched)
+            for each in by_number.get(number, ())
+            if each not in known and is_there(state, table.rank, each)
+        ]
+        facts.append(known.union(new) if new else known)
+        earlier += [facts[-1] for edge in edges if edge.target >= len(earlier)]
+    return quotient(table, facts)
 
 
 def _assembled(
@@ -202,7 +213,7 @@ def _assembled(
     return found
 
 
-def _alike(world: World) -> list[tuple[int, ...]]:
+def alike(world: World) -> list[tuple[int, ...]]:
     """The ranks that have equal texts and start CTAs in the same order."""
     found: list[list[int]] = []
     for rank, described in enumerate(world.ranks):

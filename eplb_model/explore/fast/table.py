@@ -100,7 +100,9 @@ class Table:
         """All ends of CTAs of a kernel in one step, if nobody can tell how many have ended."""
         stream = actions[0].actor
         run = state.run_of(stream) if stream.is_stream else None
-        if run is None or not self._takes_whole or not self._excludes_all(stream, kernel_of(state, run)):
+        if run is None or not self._takes_whole:
+            return None
+        if not self._excludes_all(stream, kernel_of(state, run)):
             return None
         taken: list[Action] = []
         asks: set[Ask] = set()
