@@ -21,7 +21,7 @@ help:
 	@echo 'make test      sets up the tools, then lint, types, import contracts and the fast tests'
 	@echo 'make test-all  the same with the slow tests, vLLM'\''s own classes and 20 times as many generated examples'
 	@echo 'make gpu       on a GPU host: the hang, its cures, events and communicators'
-	@echo 'make bench     what the plain search costs for every vector'
+	@echo 'make bench     the fast search beside Spin and closed forms, and the plain search for every vector'
 	@echo 'make lint      ruff, mypy and the import contracts'
 	@echo 'make venv      the virtual environment with the runtime dependencies ($(VENV))'
 	@echo 'make clean     removes what these commands made'
@@ -74,6 +74,7 @@ gpu:
 	python3 -m pytest -q tests/real/test_cuda.py
 
 bench: $(RUNTIME)
+	@PYTHONPATH=. $(BIN)/python -m tests.bench.family $(BENCH)
 	@PYTHONPATH=. $(BIN)/python tests/bench/plain_search.py
 
 clean:

@@ -52,9 +52,9 @@ def test_generated_programs_have_the_same_verdict_and_the_same_deadlocks(describ
 
 @pytest.mark.slow
 @given(coupled_by_kernels)
-@settings(max_examples=1_500, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1_200, suppress_health_check=list(HealthCheck))
 def test_many_generated_programs_have_the_same_verdict_and_the_same_deadlocks(described: Scenario):
-    _compare(described, 2_000)
+    _compare(described, 1_000)
 
 
 def _compare(described: Scenario, most_states: int) -> None:

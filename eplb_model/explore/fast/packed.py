@@ -12,8 +12,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from eplb_model.explore.fast.alone import NotCovered, not_covered
 from eplb_model.explore.fast.roles import alike
@@ -22,7 +24,7 @@ from eplb_model.ops.kernel import is_there
 from eplb_model.ops.meetings import Meeting, partners
 from eplb_model.world import World
 
-Steps = tuple[tuple[int, ...], ...]  # by local state, what each step adds
+Added = tuple[int, bool, int]  # of a step: what it asks for, whether a kernel waits, what it adds
 
 
 @dataclass(slots=True)
@@ -86,8 +88,11 @@ class _Packed:
             at += len(table.states).bit_length()
         self._masks = [(1 << len(t.states).bit_length()) - 1 for t in self._tables]
         self._edges = [list(self._added(rank)) for rank in range(len(self._tables))]
+        self._needed = [
+            _union(asked for each in edges for asked, _, _ in each) for edges in self._edges
+        ]
         self._busy = [[bool(s.unfinished()) for s in table.states] for table in self._tables]
-        self._known: dict[tuple[int, int, bool], Steps] = {}
+        self._known: dict[tuple[int, int, bool], _Steps] = {}
         self.start = 0
         for rank in range(len(self._tables)):
             self.start |= self._done(rank, 0)
@@ -117,28 +122,14 @@ class _Packed:
         fields = zip(self._busy, self._shifts, self._masks, strict=True)
         return any(busy[state >> shift & mask] for busy, shift, mask in fields)
 
-    def _steps(self, rank: int, key: int) -> Steps:
+    def _steps(self, rank: int, key: int) -> _Steps:
         """By local state, what each step adds that may be taken where so much has been done."""
-        needs = key & self._needed(rank)
-        waited = bool(key & self._waited)
+        needs, waited = key & self._needed[rank], bool(key & self._waited)
         known = self._known.get((rank, needs, waited))
         if known is None:
-            known = self._known[rank, needs, waited] = tuple(
-                tuple(
-                    more + (self._waited if waits and not waited else 0)
-                    for asked, waits, more in edges
-                    if asked & key == asked
-                )
-                for edges in self._edges[rank]
-            )
+            bit = 0 if waited else self._waited
+            known = self._known[rank, needs, waited] = _Steps(self._edges[rank], needs, bit)
         return known
-
-    def _needed(self, rank: int) -> int:
-        bits = 0
-        for edges in self._edges[rank]:
-            for asked, _, _ in edges:
-                bits |= asked
-        return bits
 
     # --- fields --------------------------------------------------------------------------------
 
@@ -158,7 +149,7 @@ class _Packed:
             for peer in partners(self._world, rank, kernel, ask.wanted.channel):
                 yield peer, ask.wanted
 
-    def _added(self, rank: int) -> Iterator[Sequence[tuple[int, bool, int]]]:
+    def _added(self, rank: int) -> Iterator[Sequence[Added]]:
         """By local state: what each step asks for, whether a kernel waits, what it adds."""
         table, shift = self._tables[rank], self._shifts[rank]
         done = [self._done(rank, number) for number in range(len(table.states))]
@@ -179,6 +170,25 @@ class _Packed:
             for (owner, wanted), bit in self._facts.items()
             if owner == rank and is_there(table.states[number], table.rank, wanted)
         )
+
+
+class _Steps(dict[int, tuple[int, ...]]):
+    """By local state, what each step adds; worked out when a state is met."""
+
+    def __init__(self, edges: Sequence[Sequence[Added]], done: int, waited: int) -> None:
+        self._edges, self._done, self._waited = edges, done, waited
+
+    def __missing__(self, number: int) -> tuple[int, ...]:
+        added = self[number] = tuple(
+            more + self._waited * waits
+            for asked, waits, more in self._edges[number]
+            if asked & self._done == asked
+        )
+        return added
+
+
+def _union(masks: Iterable[int]) -> int:
+    return reduce(or_, masks, 0)
 
 
 def _is_graded(table: Table) -> bool:
