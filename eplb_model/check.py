@@ -137,7 +137,7 @@ def _check_one(scenario: Scenario, search: Search) -> Report:
     if search.strategy in ("uniform", "pct"):
         return _sample(scenario, search)
     declined = None
-    if search.settle and search.fast and search.strategy == "bfs" and search.max_depth is None:
+    if search.settle and search.fast and search.max_depth is None:
         try:
             return _check_fast(scenario, search)
         except NotCovered as reason:
@@ -181,7 +181,13 @@ def _check_one(scenario: Scenario, search: Search) -> Report:
 
 def _check_fast(scenario: Scenario, search: Search) -> Report:
     """The same by tables of one rank at a time; raises `NotCovered`."""
-    said = answer(scenario.world, search.symmetry, search.max_states, search.enough)
+    said = answer(
+        scenario.world,
+        search.symmetry,
+        search.max_states,
+        search.enough,
+        depth_first=search.strategy == "dfs",
+    )
     finding, cut = finding_of(said), said.found.cut
     when: When = "every" if cut is None and len(said.ends) == 1 else "some"
     waited = said.waited

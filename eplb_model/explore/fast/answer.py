@@ -49,14 +49,19 @@ class Answer:
 
 
 def answer(
-    world: World, symmetry: bool, max_states: int | None, enough: Callable[[], str | None]
+    world: World,
+    symmetry: bool,
+    max_states: int | None,
+    enough: Callable[[], str | None],
+    *,
+    depth_first: bool = False,
 ) -> Answer:
     """Search a world; `NotCovered` where the fast search would not be sound."""
     reason = not_covered(world)
     if reason is not None:
         raise NotCovered(reason)
-    roles = roles_of(world, symmetry)
-    found = explore_fast(roles, max_states, enough)
+    roles = roles_of(world, symmetry, enough)
+    found = explore_fast(roles, max_states, enough, depth_first=depth_first)
     return Answer(found, _ends(found))
 
 

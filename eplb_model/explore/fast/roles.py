@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -157,10 +157,12 @@ class Roles:
         return found
 
 
-def roles_of(world: World, symmetry: bool) -> Roles:
+def roles_of(
+    world: World, symmetry: bool, enough: Callable[[], str | None] = lambda: None
+) -> Roles:
     """The roles of a world: as few as its programs and meetings allow, or one for each rank."""
     groups = alike(world)
-    tables = {members[0]: Table(world, members[0]) for members in groups}
+    tables = {members[0]: Table(world, members[0], enough=enough) for members in groups}
     asked = all_facts(tables)
     quotients = {first: _quotient(table, asked) for first, table in tables.items()}
     if symmetry:

@@ -14,6 +14,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -58,13 +59,23 @@ class Found:
     cut: str | None = None
 
 
-def explore_fast(roles: Roles, max_states: int | None, enough: Callable[[], str | None]) -> Found:
-    """Visit every state, breadth first."""
-    return _Search(roles).run(max_states, enough)
+def explore_fast(
+    roles: Roles,
+    max_states: int | None,
+    enough: Callable[[], str | None],
+    *,
+    depth_first: bool = False,
+) -> Found:
+    """Visit every state, breadth first or depth first."""
+    return _Search(roles, max_states, enough).run(depth_first)
 
 
 class _Search:
-    def __init__(self, roles: Roles) -> None:
+    def __init__(
+        self, roles: Roles, max_states: int | None, enough: Callable[[], str | None]
+    ) -> None:
+        self._max_states, self._enough = max_states, enough
+        self._todo: deque[int] = deque()
         self._roles = roles
         self._steps = roles.steps
         self._masks = roles.masks
@@ -74,27 +85,31 @@ class _Search:
         self.found = Found(roles)
         self._known: dict[Place, int] = {}
 
-    def run(self, max_states: int | None, enough: Callable[[], str | None]) -> Found:
+    def run(self, depth_first: bool) -> Found:
         found = self.found
         start = tuple(sorted((role.first, len(role.members)) for role in self._roles.roles))
         self._visit(Place(start, False), None, 0)
-        at = 0
-        while at < len(found.places):
-            if max_states is not None and len(found.places) >= max_states:
-                found.cut = "max_states"
-                return found
-            found.cut = enough() if at % 64 == 0 else None
+        while self._todo:
+            found.cut = found.cut or self._bound()
             if found.cut is not None:
-                return found
+                break
+            at = self._todo.pop() if depth_first else self._todo.popleft()
             if not self._expand(at):
                 found.final.append(at)
-            at += 1
         return found
+
+    def _bound(self) -> str | None:
+        """The bound that ends the search now."""
+        most = self._max_states
+        if most is not None and len(self.found.places) >= most:
+            return "max_states"
+        return self._enough()
 
     def _visit(self, place: Place, turn: Turn | None, steps: int) -> None:
         if place in self._known:
             return
         self._known[place] = len(self.found.places)
+        self._todo.append(len(self.found.places))
         self.found.places.append(place)
         self.found.turns.append(turn)
         self.found.steps_to.append(steps)
@@ -127,7 +142,11 @@ class _Search:
     ) -> None:
         """All ranks of a kind go on; every number of them may take each way."""
         ends = list(outcomes)
-        for shares in _shares(count, len(ends)):
+        for number, shares in enumerate(_shares(count, len(ends))):
+            if number % 256 == 255:  # there may be very many
+                self.found.cut = self._bound()
+                if self.found.cut is not None:
+                    return
             parts = tuple((end, n) for end, n in zip(ends, shares, strict=True) if n)
             ways = tuple((outcomes[end], n) for end, n in parts)
             self._arrive(at, kind, ways, parts)
