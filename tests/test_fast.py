@@ -30,8 +30,6 @@ COUNTED = [
     for case in SMALL[::2]
     if "plain" in case.expect.states and not case.scenario.machine.settings()
 ]
-    c for c in SMALL[::2] if "plain" in c.expect.states and not c.scenario.machine.settings()
-]
 coupled_by_kernels = machines().flatmap(lambda each: scenarios(machine=each, kinds=KINDS))
 
 
