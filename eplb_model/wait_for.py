@@ -63,7 +63,9 @@ def circle(waits: Iterable[Waiting], stuck: frozenset[Actor]) -> tuple[Actor, ..
                 for clause in clauses
                 if stuck.issuperset(clause)
             ]
-            edges[each.actor] = dict.fromkeys(other for clause in inside for other in clause)
+            edges[each.actor] = dict.fromkeys(
+                sorted({other for clause in inside for other in clause})
+            )
     start = _on_a_shortest_ring(edges)
     return () if start is None else (*_ring_through(edges, start), start)
 
