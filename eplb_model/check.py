@@ -16,28 +16,23 @@ from random import Random
 from typing import Any, Literal
 
 from eplb_model.claims import Claim
+from eplb_model.explore.fast.alone import NotCovered
+from eplb_model.explore.fast.answer import answer
 from eplb_model.explore.outcomes import Reached, claimed, never_reached, outcomes
 from eplb_model.explore.search import Bounds, Exploration, explore
 from eplb_model.explore.settle import Settling
-from eplb_model.explore.shorten import shorten
-from eplb_model.explore.stall import GivenUp, find_stall, given_up, has_fair_loop
+from eplb_model.explore.stall import GivenUp, given_up, has_fair_loop
 from eplb_model.explore.walk import Walk, pct, uniform, walk
+from eplb_model.findings import PRECEDENCE, finding_at, finding_in, finding_of
 from eplb_model.formulas import channels_of_grid
-from eplb_model.happens_before import races
 from eplb_model.machine import Machine
-from eplb_model.outcome import Action, Finding, Report, Serialised, Verdict, When
-from eplb_model.properties import NOBODY_IS_LEFT_OUT, never_again, somebody_can_move, violation
+from eplb_model.outcome import Finding, Report, Serialised, Verdict, When
+from eplb_model.properties import never_again
 from eplb_model.scenario import Scenario
-from eplb_model.state import State
-from eplb_model.trace import Trace, replay
-from eplb_model.wait_for import circle, stuck_set, waiting
 from eplb_model.words import kernel_text
 
 Strategy = Literal["bfs", "dfs", "uniform", "pct"]
 STRATEGIES: tuple[Strategy, ...] = ("bfs", "dfs", "uniform", "pct")
-
-# Where several kinds of end are reached, the first of these is the verdict.
-PRECEDENCE: tuple[Verdict, ...] = ("violation", "misuse", "race", "deadlock", "stall")
 
 SAMPLED_RUNS = 1_000
 SAMPLED_STEPS = 10_000
@@ -46,10 +41,16 @@ PCT_DEPTH = 3
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How to search: strategy, reduction, bounds, seed."""
+    """How to search: strategy, reductions, bounds, seed.
+
+    Without `settle` it is the plain search; without `fast`, or where the fast search says nothing
+    of a scenario, the settled one.
+    """
 
     strategy: Strategy = "bfs"
     settle: bool = True
+    fast: bool = True
+    symmetry: bool = True  # of the fast search
     max_states: int | None = 2_000_000
     max_depth: int | None = None
     enough: Callable[[], str | None] = lambda: None  # names the bound that ends the search
@@ -135,6 +136,12 @@ def _badness(report: Report) -> int:
 def _check_one(scenario: Scenario, search: Search) -> Report:
     if search.strategy in ("uniform", "pct"):
         return _sample(scenario, search)
+    declined = None
+    if search.settle and search.fast and search.max_depth is None:
+        try:
+            return _check_fast(scenario, search)
+        except NotCovered as reason:
+            declined = str(reason)
     world = scenario.world
     order: Literal["bfs", "dfs"] = "dfs" if search.strategy == "dfs" else "bfs"
     reduction = Settling(world) if search.settle else None
@@ -147,7 +154,7 @@ def _check_one(scenario: Scenario, search: Search) -> Report:
     goes_on = has_fair_loop(found)
     gave_up = given_up(found)
     claims = outcomes(found, gave_up)
-    finding = _finding(found, ends, gave_up) or never_reached(claims)
+    finding = finding_in(found, ends, gave_up) or never_reached(claims)
     verdict: Verdict = finding.verdict if finding else ("unknown" if found.cut else "ok")
     return Report(
         scenario=scenario.name,
@@ -166,8 +173,41 @@ def _check_one(scenario: Scenario, search: Search) -> Report:
         assumptions=assumptions(scenario),
         strategy=search.strategy,
         reduction="settling" if reduction is not None else None,
+        declined=declined,
         kernels=_kernels(scenario),
         claims=claims,
+    )
+
+
+def _check_fast(scenario: Scenario, search: Search) -> Report:
+    """The same by tables of one rank at a time; raises `NotCovered`."""
+    said = answer(
+        scenario.world,
+        search.symmetry,
+        search.max_states,
+        search.enough,
+        depth_first=search.strategy == "dfs",
+    )
+    finding, cut = finding_of(said), said.found.cut
+    when: When = "every" if cut is None and len(said.ends) == 1 else "some"
+    waited = said.waited
+    return Report(
+        scenario=scenario.name,
+        parameters=scenario.parameters,
+        verdict=finding.verdict if finding else ("unknown" if cut else "ok"),
+        when=when if finding else None,
+        serialised=_serialised_if(waited),
+        states=len(said.found.places),
+        transitions=said.found.transitions,
+        depth=said.depth,
+        finding=finding,
+        ends={each: len(numbers) for each, numbers in sorted(said.ends.items())},
+        bounds={**search.bounds, "cut": cut},
+        switches=_switches(scenario),
+        assumptions=assumptions(scenario),
+        strategy=search.strategy,
+        reduction=said.reduction,
+        kernels=_kernels(scenario),
     )
 
 
@@ -180,58 +220,6 @@ def _ends(found: Exploration) -> dict[str, list[int]]:
         kind = "deadlock" if found.states[number].unfinished() else "ok"
         ends.setdefault(kind, []).append(number)
     return ends
-
-
-def _finding(
-    found: Exploration, ends: Mapping[str, list[int]], gave_up: tuple[GivenUp, ...]
-) -> Finding | None:
-    for verdict in PRECEDENCE:
-        if verdict == "stall":
-            return _stall(found) or _given_up(found, gave_up)
-        if verdict in ends:
-            number = min(ends[verdict], key=lambda n: (found.depth_of[n], n))
-            return _at_the_end_of(found, number, verdict)
-    return None
-
-
-def _at_the_end_of(found: Exploration, number: int, verdict: Verdict) -> Finding | None:
-    """What a state shows.  A broken property may be reached without some of the settled steps."""
-    way, state = found.way_to(number), found.states[number]
-    if verdict != "deadlock":
-        way = shorten(state.world, way, found.broken[number])
-        state = replay(state.world, way).last
-    return finding_at(state, way)
-
-
-def _stall(found: Exploration) -> Finding | None:
-    stall = find_stall(found)
-    if stall is None:
-        return None
-    state = found.states[stall.entry]
-    way = found.way_to(stall.entry)
-    waits = tuple(each for each in waiting(state) if each.actor in stall.left_out)
-    names = ", ".join(map(str, stall.left_out))
-    return Finding(
-        NOBODY_IS_LEFT_OUT.verdicts[0],
-        f"{names}: waits for ever while others go on",
-        way,
-        replay(state.world, way).steps(),
-        waits,
-        circle(waits, frozenset(stall.left_out)),
-        stall.loop,
-    )
-
-
-def _given_up(found: Exploration, gave_up: tuple[GivenUp, ...]) -> Finding | None:
-    """The first loop in which a claim stays false although nobody is left out for ever."""
-    if not gave_up:
-        return None
-    first = min(gave_up, key=lambda each: each.entry)
-    way = found.way_to(first.entry)
-    stays = f"{first.claim.condition} stays false on rank {first.rank} while others go on"
-    message = f"{first.claim.sentence}: {stays}"
-    steps = replay(found.states[0].world, way).steps()
-    return Finding("stall", message, way, steps, loop=first.loop)
 
 
 def _when(
@@ -254,7 +242,10 @@ def _when(
 
 def _serialised(found: Exploration, ends: Mapping[str, list[int]]) -> Serialised | None:
     """Whether complete runs had a kernel wait for SMs; None if no run ends well."""
-    waited = {found.states[number].waited for number in ends.get("ok", ())}
+    return _serialised_if({found.states[number].waited for number in ends.get("ok", ())})
+
+
+def _serialised_if(waited: set[bool]) -> Serialised | None:
     if not waited:
         return None
     return "sometimes" if len(waited) == 2 else ("always" if waited == {True} else "never")
@@ -329,32 +320,6 @@ def _end_of(run: Walk) -> str:
     if not run.finished:
         return "cut"
     return "deadlock" if run.last.unfinished() else "ok"
-
-
-def finding_at(state: State, schedule: tuple[Action, ...]) -> Finding | None:
-    """What a state shows, and how it was reached: a broken property, or nobody able to move."""
-    trace = replay(state.world, schedule)
-    steps = trace.steps()
-    broken = violation(state)
-    if broken is not None:
-        details = _unordered(trace) if broken.verdict == "race" else ()
-        return Finding(broken.verdict, broken.message, schedule, steps, details=details)
-    stuck = somebody_can_move.broken_by(state)
-    if stuck is None:
-        return None
-    waits = waiting(state)
-    ring = circle(waits, stuck_set(state))
-    message = "; ".join((stuck[1], *(f"fails: {each.sentence}" for each in never_again(state))))
-    return Finding(stuck[0], message, schedule, steps, waits, ring)
-
-
-def _unordered(trace: Trace) -> tuple[str, ...]:
-    """What orders the accesses of a run's last race with the rest, and what would order them."""
-    found = races(trace)
-    if not found:
-        return ()
-    last = found[-1]
-    return (*map(str, last.seen), last.missing)
 
 
 def assumptions(scenario: Scenario) -> tuple[str, ...]:

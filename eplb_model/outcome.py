@@ -25,6 +25,7 @@ EXIT_CODES: Mapping[Verdict, int] = {
     "unknown": 3,
 }
 
+MOST_CLAUSES = 4_096
 BAD_INPUT, INCONCLUSIVE, LACKING, OUR_ERROR, INTERRUPTED = 2, 3, 4, 5, 130
 
 
@@ -71,10 +72,11 @@ class Wait:
     worked out when it is read.
     """
 
-    __slots__ = ("_explain",)
+    __slots__ = ("_explain", "_told")
 
     def __init__(self, explain: Callable[[], tuple[str, Clauses]]) -> None:
         self._explain = explain
+        self._told: tuple[str, Clauses] | None = None
 
     @property
     def told(self) -> tuple[str, Clauses]:
@@ -83,27 +85,51 @@ class Wait:
 
     @property
     def why(self) -> str:
-        return self._explain()[0]
+        return self._tell()[0]
 
     @property
     def on(self) -> Clauses:
-        return self._explain()[1]
+        return self._tell()[1]
+
+    def _tell(self) -> tuple[str, Clauses]:
+        if self._told is None:
+            self._told = self._explain()
+        return self._told
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One line of "Nobody can move": an actor, its reason, and who could free it."""
+    """One line of "Nobody can move": an actor, its reason, and who could free it.
+
+    An actor with several next steps, the channels of a kernel say, moves once one of them can be
+    taken: each has its own clauses.
+    """
 
     actor: Actor
     why: str
-    on: Clauses
+    alternatives: tuple[Clauses, ...]
     doing: str = ""  # kernel and launching thread, for a stream
     kind: Literal["thread", "stream", "engine"] = "thread"
 
     @property
+    def on(self) -> Clauses:
+        """All alternatives as one conjunction.
+
+        Among many peers that has too many clauses to write down; then those of the first step that
+        are there stand for all, since none of the steps can be taken.
+        """
+        clauses: set[tuple[Actor, ...]] = {()}
+        for on in self.alternatives:
+            if len(clauses) * len(on) > MOST_CLAUSES:
+                return tuple(sorted(self.alternatives[0]))
+            clauses = {tuple(sorted({*left, *right})) for left in clauses for right in on}
+        return tuple(sorted(clauses))
+
+    @property
     def freed_by(self) -> tuple[Actor, ...]:
         """The actors named in any clause, each once, in order."""
-        return tuple(sorted({actor for clause in self.on for actor in clause}))
+        named = (clause for clauses in self.alternatives for clause in clauses)
+        return tuple(sorted({actor for clause in named for actor in clause}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +185,7 @@ class Report:
     assumptions: tuple[str, ...]
     strategy: str = "bfs"
     reduction: str | None = None
+    declined: str | None = None  # why the fast search says nothing of the scenario
     kernels: Mapping[str, str] = field(default_factory=dict)  # each in words
     claims: tuple[Claimed, ...] = ()
 

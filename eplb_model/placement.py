@@ -46,11 +46,13 @@ def seats(
     return bytes(taken)
 
 
+@lru_cache(maxsize=10_000)
 def holders_slots(machine: Machine, occupants: Occupants, footprint: Footprint) -> int:
     """CTAs of one footprint that would find a slot, clusters left aside."""
     return sum(_slots(machine, occupants, footprint))
 
 
+@lru_cache(maxsize=10_000)
 def most_in_one_group(machine: Machine, occupants: Occupants, footprint: Footprint) -> int:
     """The largest number of SMs of one group that have a slot left."""
     slots = _slots(machine, occupants, footprint)

@@ -162,22 +162,12 @@ def link(scenario: Scenario) -> World:
     kernels = dict(scenario.kernels)
     for name in (MEMSET, DEVICE_COPY):
         kernels.setdefault(name, Kernel(name, "regular", 1, 1, FOOTPRINTS["tiny"]))
+    known: dict[int, Rank] = {}  # ranks with one plan share what is made of it
     ranks = []
     for number, plan in enumerate(scenario.ranks):
-        threads = tuple(assemble(thread) for thread in plan.threads)
-        memory: dict[str, Any] = {}
-        for kernel in scenario.kernels.values():
-            if kernel.module is not None:
-                memory[loaded(kernel.module)] = False
-            if kernel.until is not None:
-                memory[kernel.until] = False
-        for program in threads:
-            for op in program.code:
-                memory.update({n: v for n, v in _places(op) if n not in memory})
-            memory.update(_own_places(program))
-        for claim in scenario.claims:
-            memory.update({n: None for n in claim.names(number) if n not in memory})
-        ranks.append(Rank(threads, (*plan.streams, *_engines(threads)), {**memory, **plan.initial}))
+        if scenario.claims or id(plan) not in known:
+            known[id(plan)] = _linked(scenario, number, plan)
+        ranks.append(known[id(plan)])
     ranks = _with_what_peers_read(ranks)
     everyone = tuple(range(len(ranks)))
     groups = {"world": everyone, **scenario.groups}
@@ -186,6 +176,24 @@ def link(scenario: Scenario) -> World:
     for rank in range(len(ranks)):
         _check_devices(world, rank)
     return world
+
+
+def _linked(scenario: Scenario, number: int, plan: RankPlan) -> Rank:
+    """The programs of a rank, flat, and a place for every name that they use."""
+    threads = tuple(assemble(thread) for thread in plan.threads)
+    memory: dict[str, Any] = {}
+    for kernel in scenario.kernels.values():
+        if kernel.module is not None:
+            memory[loaded(kernel.module)] = False
+        if kernel.until is not None:
+            memory[kernel.until] = False
+    for program in threads:
+        for op in program.code:
+            memory.update({n: v for n, v in _places(op) if n not in memory})
+        memory.update(_own_places(program))
+    for claim in scenario.claims:
+        memory.update({n: None for n in claim.names(number) if n not in memory})
+    return Rank(threads, (*plan.streams, *_engines(threads)), {**memory, **plan.initial})
 
 
 # What a program may do by the rules of the machine, and a scenario may call an error.

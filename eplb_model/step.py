@@ -38,7 +38,7 @@ def options(state: State) -> Iterator[tuple[Action, Wait | None]]:
 
 
 def options_of(state: State, actor: Actor) -> Iterator[tuple[Action, Wait | None]]:
-    """The next steps of one actor; none if it has no work left."""
+    """Every next step of one actor, and what it waits for; nothing if it has no work left."""
     if not actor.is_stream:
         if state.threads[actor.slot].status == "running":
             yield Action(actor), _host_guard(state, actor)

@@ -20,9 +20,10 @@ from typing import Any, TypeAlias, cast
 
 from eplb_model.build import Build
 from eplb_model.build.words import name_from
-from eplb_model.check import Search, Strategy, assumptions, check, finding_at, machines
+from eplb_model.check import Search, Strategy, assumptions, check, machines
 from eplb_model.explain.asked import Asked, on_machine_of
 from eplb_model.explain.explanation import explain
+from eplb_model.findings import finding_at
 from eplb_model.format.document import dump
 from eplb_model.format.machines import is_file_name
 from eplb_model.format.template import NAME

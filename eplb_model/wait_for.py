@@ -10,50 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import networkx as nx
-
 from eplb_model.outcome import Actor, Clauses, Waiting
 from eplb_model.state import State
 from eplb_model.step import options
 from eplb_model.words import actor_kind
 
-MOST_CLAUSES = 4_096
-
 
 def waiting(state: State) -> tuple[Waiting, ...]:
     """Every actor with work left that can't move now: why, on whom, and what it is doing."""
-    return tuple(
-        Waiting(
-            actor,
-            _reasons(waits),
-            _either([on for _, on in waits]),
-            doing(state, actor),
-            actor_kind(state.world, actor),
-        )
-        for actor, waits in _waits(state).items()
-    )
-
-
-def stuck_set(state: State) -> frozenset[Actor]:
-    """The greatest set of actors that can never move again; empty if everybody may get on.
-
-    Whoever has several next steps is blocked if each of them is.
-    """
-    waits = {actor: [on for _, on in each] for actor, each in _waits(state).items()}
-    stuck = frozenset(waits)
-    alive = frozenset(state.unfinished())
-    while True:
-        helpers = alive - stuck
-        left = frozenset(
-            actor for actor in stuck if all(_blocked(on, helpers) for on in waits[actor])
-        )
-        if left == stuck:
-            return stuck
-        stuck = left
-
-
-def _waits(state: State) -> dict[Actor, list[tuple[str, Clauses]]]:
-    """For every actor that can't move, why and on whom, for each of its next steps."""
     found: dict[Actor, list[tuple[str, Clauses]]] = {}
     moving = set()
     for (actor, _), wait in options(state):
@@ -61,22 +25,51 @@ def _waits(state: State) -> dict[Actor, list[tuple[str, Clauses]]]:
             moving.add(actor)
         else:
             found.setdefault(actor, []).append(wait.told)
-    return {actor: waits for actor, waits in found.items() if actor not in moving}
+    return tuple(
+        Waiting(
+            actor,
+            _reasons(waits),
+            tuple(dict.fromkeys(on for _, on in waits)),
+            doing(state, actor),
+            actor_kind(state.world, actor),
+        )
+        for actor, waits in found.items()
+        if actor not in moving
+    )
+
+
+def stuck_set(state: State, waits: Iterable[Waiting] | None = None) -> frozenset[Actor]:
+    """The greatest set of actors that can never move again; empty if everybody may get on.
+
+    `waits` is what `waiting` says of the state, if somebody has asked already.
+    """
+    all_waits = {each.actor: each for each in (waiting(state) if waits is None else waits)}
+    stuck = frozenset(all_waits)
+    alive = frozenset(state.unfinished())
+    while True:
+        helpers = alive - stuck
+        left = frozenset(actor for actor in stuck if _blocked(all_waits[actor], helpers))
+        if left == stuck:
+            return stuck
+        stuck = left
 
 
 def circle(waits: Iterable[Waiting], stuck: frozenset[Actor]) -> tuple[Actor, ...]:
     """The shortest circle of waits among stuck actors, closed; empty if the chain ends dead."""
-    graph: nx.DiGraph[Actor] = nx.DiGraph()
+    edges: dict[Actor, dict[Actor, None]] = {}
     for each in waits:
         if each.actor in stuck:
-            inside = [clause for clause in each.on if set(clause) <= stuck]
-            graph.add_edges_from((each.actor, other) for clause in inside for other in clause)
-    best: list[Actor] = []
-    for component in nx.strongly_connected_components(graph):
-        ring = _shortest_ring(graph.subgraph(component))
-        if ring and (not best or (len(ring), ring) < (len(best), best)):
-            best = ring
-    return (*best, best[0]) if best else ()
+            inside = [
+                clause
+                for clauses in each.alternatives
+                for clause in clauses
+                if stuck.issuperset(clause)
+            ]
+            edges[each.actor] = dict.fromkeys(
+                sorted({other for clause in inside for other in clause})
+            )
+    start = _on_a_shortest_ring(edges)
+    return () if start is None else (*_ring_through(edges, start), start)
 
 
 def doing(state: State, actor: Actor) -> str:
@@ -89,38 +82,60 @@ def doing(state: State, actor: Actor) -> str:
     return f"{what}, launched by thread {by}"
 
 
-def _blocked(on: Clauses, helpers: frozenset[Actor]) -> bool:
-    """Whether some clause names nobody who could still help."""
-    return any(not set(clause) & helpers for clause in on)
+def _blocked(each: Waiting, helpers: frozenset[Actor]) -> bool:
+    """Whether each of its next steps has a clause that names nobody who could still help."""
+    return all(
+        any(helpers.isdisjoint(clause) for clause in clauses) for clauses in each.alternatives
+    )
 
 
 def _reasons(waits: list[tuple[str, Clauses]]) -> str:
     return "; ".join(dict.fromkeys(why for why, _ in waits))
 
 
-def _either(alternatives: list[Clauses]) -> Clauses:
-    """The waits of an actor with several next steps: it moves once one of them can be taken.
-
-    Among many peers that has too many clauses to write down; then those of the first step that are
-    there stand for all, since none of the steps can be taken.
-    """
-    alternatives = list(dict.fromkeys(alternatives))
-    clauses: set[tuple[Actor, ...]] = {()}
-    for on in alternatives:
-        if len(clauses) * len(on) > MOST_CLAUSES:
-            return tuple(sorted(alternatives[0]))
-        clauses = {tuple(sorted({*left, *right})) for left in clauses for right in on}
-    return tuple(sorted(clauses))
+Edges = Mapping[Actor, Mapping[Actor, None]]
 
 
-def _shortest_ring(graph: nx.DiGraph[Actor]) -> list[Actor]:
-    """The shortest cycle, from its first actor; among equals the first in actor order."""
-    rings = [_ring_through(graph, node) for node in sorted(graph)]
-    found = [ring for ring in rings if ring]
-    return min(found, key=lambda ring: (len(ring), ring)) if found else []
+def _on_a_shortest_ring(edges: Edges) -> Actor | None:
+    """The first actor on a cycle as short as any.  Sets of actors are bits of a number here."""
+    place = {actor: number for number, actor in enumerate(sorted(edges))}
+    after = [sum(1 << place[other] for other in edges[actor] if other in place) for actor in place]
+    shortest, found = len(place) + 1, None
+    for actor, number in place.items():
+        reached, seen, length = after[number], 0, 1
+        while reached and length < shortest:
+            if reached >> number & 1:
+                shortest, found = length, actor
+                break
+            seen |= reached
+            reached = _all_after(reached, after) & ~seen
+            length += 1
+    return found
 
 
-def _ring_through(graph: nx.DiGraph[Actor], start: Actor) -> list[Actor]:
-    paths: Mapping[Actor, list[Actor]] = nx.single_source_shortest_path(graph, start)
-    closing = [paths[node] for node in sorted(graph.predecessors(start)) if node in paths]
-    return min(closing, key=lambda path: (len(path), path)) if closing else []
+def _all_after(reached: int, after: list[int]) -> int:
+    """The union of what follows each of some actors."""
+    union = 0
+    while reached:
+        lowest = reached & -reached
+        union |= after[lowest.bit_length() - 1]
+        reached ^= lowest
+    return union
+
+
+def _ring_through(edges: Edges, start: Actor) -> list[Actor]:
+    """A shortest cycle through an actor; among equals the first in actor order."""
+    paths = {start: [start]}
+    level = [start]
+    while level:
+        closing = [paths[actor] for actor in level if start in edges.get(actor, ())]
+        if closing:
+            return min(closing)
+        following = []
+        for actor in level:
+            for other in edges.get(actor, ()):
+                if other not in paths:
+                    paths[other] = [*paths[actor], other]
+                    following.append(other)
+        level = following
+    raise AssertionError(f"[model bug] no way from {start} back to it")

@@ -377,6 +377,11 @@ class World:
         return self._classes[kernel, self.backwards(rank)]
 
     @cached_property
+    def partners(self) -> dict[tuple[int, str, int], tuple[int, ...]]:
+        """By rank, kernel and channel, whom it meets, once somebody has asked (`ops.kernel`)."""
+        return {}
+
+    @cached_property
     def roomy(self) -> tuple[bool, ...]:
         """For each rank, whether its kernels fit all at once wherever they are placed.
 

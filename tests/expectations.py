@@ -25,7 +25,7 @@ def answer(vector: VectorFile, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What the searches say about a vector with some settings, as a vector expects it."""
     scenario = vector.scenario(dict(settings))
     bound = PLAIN_BOUND_OF_CASES if settings else PLAIN_BOUND
-    settled = check(scenario, Search(max_states=SETTLED_BOUND))
+    settled = check(scenario, Search(fast=False, max_states=SETTLED_BOUND))
     plain = check(scenario, Search(settle=False, max_states=bound))
     report = settled if plain.bounds["cut"] else plain
     states = {} if plain.bounds["cut"] else {"plain": plain.states}

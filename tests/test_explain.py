@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from eplb_model.check import Search, check, finding_at
+from eplb_model.check import Search, check
 from eplb_model.explain import cures as cures_module
 from eplb_model.explain.asked import Asked
 from eplb_model.explain.critical import critical
@@ -17,6 +17,7 @@ from eplb_model.explain.order import arrows
 from eplb_model.explain.reduce import follow, reduced
 from eplb_model.explore.search import explore
 from eplb_model.explore.stall import has_fair_loop
+from eplb_model.findings import finding_at
 from eplb_model.ops.flags import Set, WaitFlag
 from eplb_model.ops.launch import AwaitComplete, Launch
 from eplb_model.ops.locks import Acquire, Release

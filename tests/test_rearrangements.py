@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eplb_model.check import finding_at
+from eplb_model.findings import finding_at
 from eplb_model.observation import observation
 from eplb_model.rearrangements import protocols, schedules
 from eplb_model.refine import refine

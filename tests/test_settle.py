@@ -47,7 +47,7 @@ def test_settling_keeps_the_verdict_the_ends_and_every_deadlock(described: Scena
     assert _dead(settled) == _dead(plain)
     assert len(settled.states) <= len(plain.states)
     full = check(described, Search(settle=False))
-    reduced = check(described, Search(settle=True))
+    reduced = check(described, Search(fast=False))
     assert (reduced.verdict, reduced.when, reduced.serialised) == (
         full.verdict,
         full.when,
@@ -60,7 +60,7 @@ def test_settling_keeps_the_verdict_the_ends_and_every_deadlock(described: Scena
 @settings(max_examples=50)
 def test_a_deadlock_found_with_settling_is_reached_by_a_shortest_schedule(described: Scenario):
     full = check(described, Search(settle=False, max_states=BOUND))
-    reduced = check(described, Search(settle=True, max_states=BOUND))
+    reduced = check(described, Search(fast=False, max_states=BOUND))
     if full.verdict != "deadlock" or full.bounds["cut"] or full.finding is None:
         return
 
@@ -72,7 +72,7 @@ def test_independent_ranks_that_fit_settle_to_one_run():
     lonely = rank([Launch("k", "s"), Launch("k", "s"), StreamSynchronize("s")])
     described = scenario(lonely, lonely, lonely, kernels=[kernel("k", 1)])
     full = check(described, Search(settle=False))
-    reduced = check(described, Search(settle=True))
+    reduced = check(described, Search(fast=False))
 
     assert full.states == 1_000
     assert reduced.states == reduced.depth + 1
@@ -82,13 +82,13 @@ def test_a_query_keeps_completions_from_being_settled():
     asking = rank([Launch("k", "s"), StreamQuery("s", "empty")])
     described = scenario(asking, kernels=[kernel("k", 1)])
 
-    assert check(described, Search()).ends == {"ok": 2}
+    assert check(described, Search(fast=False)).ends == {"ok": 2}
 
 
 def test_a_wait_for_a_flag_that_is_cleared_again_is_not_settled():
     described = scenario(rank([Set("f"), Clear("f")], [WaitFlag("f")]))
 
-    assert check(described, Search()).ends == {"deadlock": 1, "ok": 1}
+    assert check(described, Search(fast=False)).ends == {"deadlock": 1, "ok": 1}
 
 
 @given(scenarios(forever=True))
@@ -98,7 +98,7 @@ def test_settling_keeps_the_answer_where_programs_loop_for_ever(described: Scena
     full = check(described, Search(settle=False, max_states=BOUND))
     if full.bounds["cut"]:
         return
-    reduced = check(described, Search(settle=True))
+    reduced = check(described, Search(fast=False))
 
     assert (reduced.verdict, reduced.when, reduced.serialised) == (
         full.verdict,
@@ -113,7 +113,7 @@ def test_settling_keeps_the_answer_where_programs_loop_for_ever(described: Scena
 def test_settling_keeps_the_answer_to_every_case_of_the_battery(name):
     described = CASES[name].scenario
     full = check(described, Search(settle=False))
-    reduced = check(described, Search(settle=True))
+    reduced = check(described, Search(fast=False))
 
     assert (reduced.verdict, reduced.when, reduced.serialised) == (
         full.verdict,

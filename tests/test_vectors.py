@@ -67,7 +67,7 @@ def parametrised(cases: list[Case]) -> list[object]:
 
 @pytest.mark.parametrize("case", parametrised(CASES))
 def test_a_settled_search_answers_what_the_vector_says(case):
-    report = check(case.scenario)
+    report = check(case.scenario, Search(fast=False))
 
     assert answered(case.expect, report) == said(case.expect)
     assert report.states == case.expect.states["settled"]

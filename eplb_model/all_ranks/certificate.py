@@ -17,7 +17,8 @@ from typing import Any, Literal
 from eplb_model.all_ranks.checker import sufficient
 from eplb_model.all_ranks.family import Family, fingerprint
 from eplb_model.all_ranks.lint import Cutoff, Objection, examine, facts
-from eplb_model.check import Search, finding_at
+from eplb_model.check import Search
+from eplb_model.findings import finding_at
 from eplb_model.outcome import EXIT_CODES, Action, Finding
 from eplb_model.properties import violation
 from eplb_model.state import State

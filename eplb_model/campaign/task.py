@@ -30,6 +30,8 @@ class Task:
     switches: tuple[tuple[str, str], ...] = ()
     strategy: Strategy = "bfs"
     settle: bool = True
+    fast: bool = True
+    symmetry: bool = True
     max_states: int | None = 2_000_000
     max_depth: int | None = None
     time_limit: float | None = None
@@ -65,6 +67,8 @@ def _search(task: Task) -> Search:
     return Search(
         task.strategy,
         task.settle,
+        task.fast,
+        task.symmetry,
         task.max_states,
         task.max_depth,
         _clock(task.time_limit),

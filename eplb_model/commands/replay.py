@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from eplb_model.check import finding_at, machines
+from eplb_model.check import machines
 from eplb_model.commands.printing import add_json, print_json
 from eplb_model.commands.vectors import add_vector, chosen_scenario
+from eplb_model.findings import finding_at
 from eplb_model.render.text import circle_text, waiting_text
 from eplb_model.trace import parse_schedule, replay
 

@@ -10,13 +10,29 @@ from collections.abc import Callable
 from eplb_model.check import STRATEGIES, Search
 from eplb_model.commands.printing import progress
 
+ENGINES = ("fast", "settled", "plain")
 PROGRESS_EVERY = 2.0  # seconds
 
 
 def add_searching(parser: ArgumentParser) -> None:
     """Take strategy, reduction, bounds and seed."""
     parser.add_argument("--strategy", choices=STRATEGIES, default="bfs")
-    parser.add_argument("--plain", action="store_true", help="no reduction: the reference search")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="fast",
+        help="plain: no reduction, the reference; settled: where only one order matters; "
+        "fast (default): tables of one rank, where they are sound, else settled",
+    )
+    parser.add_argument(
+        "--plain", action="store_const", dest="engine", const="plain", help="the same as an engine"
+    )
+    parser.add_argument(
+        "--no-symmetry",
+        action="store_false",
+        dest="symmetry",
+        help="the fast engine keeps equal ranks apart",
+    )
     parser.add_argument("--seed", type=int, default=0, help="for uniform and pct")
     parser.add_argument("--runs", type=positive, default=1000, help="for uniform and pct")
     parser.add_argument("--max-states", type=positive, default=2_000_000)
@@ -51,7 +67,9 @@ def chosen_search(options: Namespace) -> tuple[Search, Callable[[], bool]]:
 
     search = Search(
         strategy=options.strategy,
-        settle=not options.plain,
+        settle=options.engine != "plain",
+        fast=options.engine == "fast",
+        symmetry=options.symmetry,
         max_states=options.max_states,
         max_depth=options.max_depth,
         enough=enough,

@@ -47,7 +47,9 @@ def like(options: Namespace) -> Task:
     return Task(
         "",
         strategy=options.strategy,
-        settle=not options.plain,
+        settle=options.engine != "plain",
+        fast=options.engine == "fast",
+        symmetry=options.symmetry,
         max_states=options.max_states,
         max_depth=options.max_depth,
         time_limit=options.time_limit,

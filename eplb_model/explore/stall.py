@@ -19,8 +19,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-import networkx as nx
-
 from eplb_model.claims import Stated
 from eplb_model.explore.search import Exploration
 from eplb_model.outcome import Action, Actor
@@ -115,6 +113,8 @@ def _fair_loops(found: Exploration, within: list[int]) -> list[set[int]]:
 def _loops(found: Exploration, within: list[int]) -> list[set[int]]:
     """The strongly connected parts with at least one step, inside some states."""
     inside = set(within)
+    import networkx as nx  # noqa: PLC0415 (only where programs loop: it takes as long as a check)
+
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(within)
     graph.add_edges_from(
@@ -160,6 +160,8 @@ def _round_trip(found: Exploration, component: set[int], entry: int) -> tuple[Ac
 
 def _way(steps: list[tuple[int, Action, int]], source: int, target: int) -> list[Action]:
     """A shortest way through a component."""
+    import networkx as nx  # noqa: PLC0415 (only where programs loop: it takes as long as a check)
+
     graph: nx.DiGraph[int] = nx.DiGraph()
     for here, action, there in reversed(steps):
         graph.add_edge(here, there, action=action)

@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from eplb_model.distributor import arrive, why_not_placed
+from eplb_model.ops.meetings import Meeting, partners
 from eplb_model.ops.moves import Move, Moves, PeerVariable, moved
 from eplb_model.ops.registry import StreamStep, stream_operation
 from eplb_model.ops.tensors import Buffer
 from eplb_model.ops.thread_state import group_of
 from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import Count, Run, State, put
-from eplb_model.world import Kernel, Meets, Offer
+from eplb_model.world import Kernel, Meets, Offer, World
 
 
 @stream_operation
@@ -200,27 +201,40 @@ def _absent(
     state: State, rank: int, work: RunKernel, kernel: Kernel, run: Run, choice: int | None
 ) -> Iterator[int]:
     """The peers that are not there yet, for the CTA (or the kernel) that this step would end."""
-    meets = kernel.meets
-    if meets is None:
+    if kernel.meets is None:
         return
-    sends, receives = meets.sends, meets.receives
-    index = 0
-    if meets.grain == "channel":
-        position = state.world.classes(kernel.name, rank)[choice or 0][run.ended[choice or 0]]
-        index = kernel.ctas - 1 - position if state.world.backwards(rank) else position
-        if kernel.rounds:
-            sends = tuple(r for r in kernel.rounds[index] if r in sends)
-            receives = tuple(r for r in kernel.rounds[index] if r in receives)
-    ranks = len(state.world.ranks)
-    peers = {(rank - r) % ranks for r in receives}
-    if not meets.eager:
-        peers |= {(rank + r) % ranks for r in sends}
-    for peer in sorted(peers):
-        if not _is_there(state, peer, meets.grain, meets.kernel, work.number, index):
+    index = _channel(state.world, rank, kernel, run, choice)
+    for peer in partners(state.world, rank, kernel, index):
+        if not is_there(
+            state, peer, Meeting(kernel.meets.grain, kernel.meets.kernel, work.number, index)
+        ):
             yield peer
 
 
-def _is_there(state: State, peer: int, grain: str, kernel: str, number: int, index: int) -> bool:
+def meeting(state: State, me: Actor, choice: int | None) -> Meeting | None:
+    """What the next step of a resident kernel asks of its partners; None if it meets nobody."""
+    head, run = state.head(me), state.run_of(me)
+    work = None if head is None else head.work
+    if run is None or not isinstance(work, RunKernel):
+        return None
+    kernel = state.world.kernels[work.runs]
+    if kernel.meets is None:
+        return None
+    index = _channel(state.world, me.rank, kernel, run, choice)
+    return Meeting(kernel.meets.grain, kernel.meets.kernel, work.number, index)
+
+
+def _channel(world: World, rank: int, kernel: Kernel, run: Run, choice: int | None) -> int:
+    """The channel of the CTA that a step would end; 0 if the kernel does not meet by channel."""
+    if kernel.meets is None or kernel.meets.grain != "channel":
+        return 0
+    position = world.classes(kernel.name, rank)[choice or 0][run.ended[choice or 0]]
+    return kernel.ctas - 1 - position if world.backwards(rank) else position
+
+
+def is_there(state: State, peer: int, wanted: Meeting) -> bool:
+    """Whether a rank has done what a meeting asks of it; it stays so."""
+    grain, kernel, number, index = wanted
     ctas = state.world.kernels[kernel].ctas
     if grain == "end":
         return completed(state, peer, kernel, number)

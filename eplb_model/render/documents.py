@@ -53,6 +53,7 @@ def report_summary(report: Report) -> dict[str, Any]:
         ],
         "strategy": report.strategy,
         "reduction": report.reduction,
+        "declined": report.declined,
         "bounds": dict(report.bounds),
         "switches": dict(report.switches),
         "assumptions": list(report.assumptions),

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from eplb_model.check import PRECEDENCE, check
+from eplb_model.check import check
 from eplb_model.explore.search import Bounds, Exploration, explore
 from eplb_model.export import CannotExport
 from eplb_model.export.promela import Exported, promela
+from eplb_model.findings import PRECEDENCE
 from eplb_model.scenario import Scenario
 from tests.specs.projection import in_words
 from tests.specs.spin import (

@@ -1,0 +1,164 @@
+"""What the fast search says of a world: how runs end, and one real schedule for each kind of end.
+
+Rules:
+- An error that ends a thread stays in the state, so runs are followed past it: who ended by an
+  error is asked of the states in which runs end.
+- A schedule has real rank numbers, and every step of it is taken by `step.step` when it is made;
+  a step that may not be taken there is an error of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from eplb_model.explore.fast.alone import NotCovered, not_covered
+from eplb_model.explore.fast.roles import Role, Roles, roles_of
+from eplb_model.explore.fast.search import Found, Place, explore_fast
+from eplb_model.outcome import Action
+from eplb_model.state import State
+from eplb_model.step import initial, step, wait_of
+from eplb_model.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The states in which runs end, by kind, and how to get to them."""
+
+    found: Found
+    ends: dict[str, list[int]]  # numbers of places, the nearest first
+
+    @property
+    def reduction(self) -> str:
+        """The reductions that were used."""
+        return "persistent sets, symmetry" if self.found.roles.symmetric else "persistent sets"
+
+    @property
+    def depth(self) -> int:
+        """How many steps of the machine the longest run has that was followed."""
+        return max(_steps_to(self.found, number)[0] for number in range(len(self.found.places)))
+
+    @property
+    def waited(self) -> set[bool]:
+        """Whether kernels had to wait, over the runs that end well."""
+        return {self.found.places[number].waited for number in self.ends.get("ok", ())}
+
+    def schedule(self, number: int) -> tuple[tuple[Action, ...], State]:
+        """A run to a state of the search, in real rank numbers, and the state it leads to."""
+        return _Replay(self.found.roles).follow(self.found, number)
+
+
+def answer(
+    world: World,
+    symmetry: bool,
+    max_states: int | None,
+    enough: Callable[[], str | None],
+    *,
+    depth_first: bool = False,
+) -> Answer:
+    """Search a world; `NotCovered` where the fast search would not be sound."""
+    reason = not_covered(world)
+    if reason is not None:
+        raise NotCovered(reason)
+    roles = roles_of(world, symmetry, enough)
+    found = explore_fast(roles, max_states, enough, depth_first=depth_first)
+    return Answer(found, _ends(found))
+
+
+def _ends(found: Found) -> dict[str, list[int]]:
+    ends: dict[str, list[int]] = {}
+    for number in sorted(found.final, key=lambda each: _steps_to(found, each)):
+        ends.setdefault(_kind_of_end(found, found.places[number]), []).append(number)
+    return ends
+
+
+def _kind_of_end(found: Found, place: Place) -> str:
+    parts = [(_role(found, kind), kind) for kind, _ in place.kinds]
+    failed = {family for role, kind in parts for family in role.quotient.failed[kind - role.first]}
+    if len(failed) > 1:
+        raise NotCovered("errors of several kinds in one run")
+    if failed:
+        return failed.pop()
+    unfinished = any(role.quotient.unfinished[kind - role.first] for role, kind in parts)
+    return "deadlock" if unfinished else "ok"
+
+
+def _steps_to(found: Found, number: int) -> tuple[int, int]:
+    """How many steps of the machine a run to a state has; without CTAs that end unseen."""
+    steps = 0
+    for kind, count in found.places[number].kinds:
+        role = _role(found, kind)
+        steps += count * role.quotient.depth[kind - role.first]
+    return steps, number
+
+
+def _role(found: Found, kind: int) -> Role:
+    return found.roles.role_of[kind]
+
+
+class _Replay:
+    """Turns what kinds did into what ranks did; used once."""
+
+    def __init__(self, roles: Roles) -> None:
+        self._world = roles.world
+        self._roles = roles
+        self._taken: list[Action] = []
+        self._state = initial(roles.world)
+        # By kind, the ranks that are in it, each with its state in the table of its role.
+        self._ranks = {role.first: [(rank, 0) for rank in role.members] for role in roles.roles}
+        self._actors = {str(actor): actor for actor in roles.world.actors}
+
+    def follow(self, found: Found, number: int) -> tuple[tuple[Action, ...], State]:
+        turns = []
+        turn = found.turns[number]
+        while turn is not None:
+            turns.append(turn)
+            turn = found.turns[turn.before]
+        for each in reversed(turns):
+            for way, count in each.ways:
+                for _ in range(count):
+                    rank, local = self._ranks[each.kind].pop(0)
+                    target = each.kind
+                    for move in way:
+                        role = self._roles.role_of[target]
+                        edges, local = role.quotient.way(local, move.arc)
+                        for edge in edges:
+                            self._take(rank, edge.actions)
+                        target = move.target
+                    self._ranks.setdefault(target, []).append((rank, local))
+        self._end_ctas()
+        return tuple(self._taken), self._state
+
+    def _take(self, rank: int, actions: tuple[Action, ...]) -> None:
+        for local in actions:
+            action = self._real(rank, local)
+            wait = wait_of(self._state, action)
+            assert wait is None, f"[model bug] {action} can't move: it {wait.why}"
+            self._state = step(self._state, action)
+            self._taken.append(action)
+
+    def _real(self, rank: int, action: Action) -> Action:
+        return Action(self._actors[f"{rank}.{action.actor.name}"], action.choice)
+
+    def _end_ctas(self) -> None:
+        """Let CTAs end that nobody sees ending, until the machine stands still."""
+        for kind, ranks in sorted(self._ranks.items()):
+            role = self._roles.role_of[kind]
+            for rank, local in ranks:
+                self._end_ctas_of(role, rank, local)
+
+    def _end_ctas_of(self, role: Role, rank: int, local: int) -> None:
+        for stream in {
+            edge.actor for edge in role.quotient.table.edges[local] if edge.actor.is_stream
+        }:
+            moved = True
+            while moved:
+                moved = False
+                actor = self._actors[f"{rank}.{stream.name}"]
+                head = self._state.head(actor)
+                for choice in head.work.choices(self._state, actor) if head else ():
+                    if wait_of(self._state, Action(actor, choice)) is None:
+                        self._state = step(self._state, Action(actor, choice))
+                        self._taken.append(Action(actor, choice))
+                        moved = True
+                        break

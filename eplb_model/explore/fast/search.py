@@ -1,0 +1,277 @@
+"""The fast search: how many ranks are in which kind, and nothing else.
+
+A state says of each kind how many ranks are in it.  Ranks go on by themselves as far as persistent
+sets carry them, all of one kind together; only where ways part does it matter how many take which.
+
+Rules:
+- A rank rests where its next step needs what peers have not done, or where a step that it could
+  take does not commute with one that waits for peers.
+- Where all ranks rest and some can still move, the steps of a stubborn set are followed one by one:
+  one rank, and for each of its waiting steps one rank that has not done what it waits for, and so
+  on (Valmari 1990).
+- Whether any kernel of any rank had to wait is kept beside the kinds, once for the whole machine.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from eplb_model.explore.fast.roles import Roles, Step
+
+Kinds = tuple[tuple[int, int], ...]  # kind and how many ranks are in it, kinds ascending
+
+
+class Place(NamedTuple):
+    """A state of the fast search."""
+
+    kinds: Kinds
+    waited: bool
+
+
+class Outcome(NamedTuple):
+    """Where a rank comes to rest, and whether a kernel had to wait on the way."""
+
+    kind: int
+    waits: bool
+
+
+class Turn(NamedTuple):
+    """How a state was reached: ranks of one kind went each of these ways."""
+
+    before: int
+    kind: int
+    ways: tuple[tuple[tuple[Step, ...], int], ...]  # a way, and how many ranks took it
+
+
+@dataclass(slots=True)
+class Found:
+    """What the fast search reached, in the order in which it was found."""
+
+    roles: Roles
+    places: list[Place] = field(default_factory=list)
+    turns: list[Turn | None] = field(default_factory=list)
+    steps_to: list[int] = field(default_factory=list)  # arcs on the way there
+    transitions: int = 0
+    final: list[int] = field(default_factory=list)
+    cut: str | None = None
+
+
+def explore_fast(
+    roles: Roles,
+    max_states: int | None,
+    enough: Callable[[], str | None],
+    *,
+    depth_first: bool = False,
+) -> Found:
+    """Visit every state, breadth first or depth first."""
+    return _Search(roles, max_states, enough).run(depth_first)
+
+
+class _Search:
+    def __init__(
+        self, roles: Roles, max_states: int | None, enough: Callable[[], str | None]
+    ) -> None:
+        self._max_states, self._enough = max_states, enough
+        self._todo: deque[int] = deque()
+        self._roles = roles
+        self._steps = roles.steps
+        self._masks = roles.masks
+        self._role_of = roles.role_of
+        self._outcomes: dict[tuple[int, int, bool], dict[Outcome, tuple[Step, ...]]] = {}
+        self._needed = self._all_needs()
+        self.found = Found(roles)
+        self._known: dict[Place, int] = {}
+
+    def run(self, depth_first: bool) -> Found:
+        found = self.found
+        start = tuple(sorted((role.first, len(role.members)) for role in self._roles.roles))
+        self._visit(Place(start, False), None, 0)
+        while self._todo:
+            found.cut = found.cut or self._bound()
+            if found.cut is not None:
+                break
+            at = self._todo.pop() if depth_first else self._todo.popleft()
+            if not self._expand(at):
+                found.final.append(at)
+        return found
+
+    def _bound(self) -> str | None:
+        """The bound that ends the search now."""
+        most = self._max_states
+        if most is not None and len(self.found.places) >= most:
+            return "max_states"
+        return self._enough()
+
+    def _visit(self, place: Place, turn: Turn | None, steps: int) -> None:
+        if place in self._known:
+            return
+        self._known[place] = len(self.found.places)
+        self._todo.append(len(self.found.places))
+        self.found.places.append(place)
+        self.found.turns.append(turn)
+        self.found.steps_to.append(steps)
+
+    # --- one state -----------------------------------------------------------------------------
+
+    def _expand(self, at: int) -> bool:
+        """Follow what has to be followed; false if nobody can move."""
+        place = self.found.places[at]
+        done = self._done(place.kinds)
+        moving: tuple[int, int, dict[Outcome, tuple[Step, ...]]] | None = None
+        for kind, count in place.kinds:
+            outcomes = self._rests(kind, done[kind], place.waited)
+            if len(outcomes) == 1 and Outcome(kind, place.waited) in outcomes:
+                continue
+            if moving is None or len(outcomes) < len(moving[2]):
+                moving = kind, count, outcomes
+                if len(outcomes) == 1:
+                    break
+        if moving is not None:
+            self._move_together(at, *moving)
+            return True
+        alone = self._stubborn(place.kinds, done)
+        for kind, step in alone:
+            self._arrive(at, kind, (((step,), 1),), ((Outcome(step.target, step.waits), 1),))
+        return bool(alone)
+
+    def _move_together(
+        self, at: int, kind: int, count: int, outcomes: dict[Outcome, tuple[Step, ...]]
+    ) -> None:
+        """All ranks of a kind go on; every number of them may take each way."""
+        ends = list(outcomes)
+        for number, shares in enumerate(_shares(count, len(ends))):
+            if number % 256 == 255:  # there may be very many
+                self.found.cut = self._bound()
+                if self.found.cut is not None:
+                    return
+            parts = tuple((end, n) for end, n in zip(ends, shares, strict=True) if n)
+            ways = tuple((outcomes[end], n) for end, n in parts)
+            self._arrive(at, kind, ways, parts)
+
+    def _arrive(
+        self,
+        at: int,
+        kind: int,
+        ways: tuple[tuple[tuple[Step, ...], int], ...],
+        parts: tuple[tuple[Outcome, int], ...],
+    ) -> None:
+        place = self.found.places[at]
+        counts = dict(place.kinds)
+        moved = sum(n for _, n in parts)
+        counts[kind] -= moved
+        waited = place.waited
+        for end, n in parts:
+            counts[end.kind] = counts.get(end.kind, 0) + n
+            waited = waited or end.waits
+        kinds = tuple(sorted((each, n) for each, n in counts.items() if n))
+        length = self.found.steps_to[at] + sum(len(way) * n for way, n in ways)
+        self.found.transitions += 1
+        self._visit(Place(kinds, waited), Turn(at, kind, ways), length)
+
+    def _done(self, kinds: Kinds) -> dict[int, int]:
+        """For a rank of each kind, the bits that all other ranks have."""
+        everybody = -1
+        for kind, _ in kinds:
+            everybody &= self._masks[kind]
+        done = {}
+        for kind, count in kinds:
+            if count > 1:
+                done[kind] = everybody
+                continue
+            others = -1
+            for other, _ in kinds:
+                if other != kind:
+                    others &= self._masks[other]
+            done[kind] = others
+        return done
+
+    # --- one rank ------------------------------------------------------------------------------
+
+    def _rests(self, kind: int, done: int, waited: bool) -> dict[Outcome, tuple[Step, ...]]:
+        """Where a rank gets by itself while nobody else moves, each with a shortest way."""
+        done &= self._needed
+        known = self._outcomes.get((kind, done, waited))
+        if known is not None:
+            return known
+        ways: dict[Outcome, tuple[Step, ...]] = {Outcome(kind, waited): ()}
+        frontier = [Outcome(kind, waited)]
+        rests = {}
+        for here in frontier:
+            steps = self._persistent(here.kind, done, here.waits)
+            if not steps:
+                rests[here] = ways[here]
+            for step in steps:
+                there = Outcome(step.target, here.waits or step.waits)
+                if there not in ways:
+                    ways[there] = (*ways[here], step)
+                    frontier.append(there)
+        self._outcomes[kind, done, waited] = rests
+        return rests
+
+    def _persistent(self, kind: int, done: int, waited: bool) -> list[Step]:
+        """The steps of the first persistent set of a rank in which nothing waits for a peer."""
+        role = self._role_of[kind]
+        for chosen in role.persistent[waited].sets(kind - role.first):
+            steps = [step for step in self._steps[kind] if step.arc.actor in chosen]
+            if all(step.needs & done == step.needs for step in steps):
+                return steps
+        return []
+
+    def _all_needs(self) -> int:
+        bits = 0
+        for steps in self._steps:
+            for step in steps:
+                bits |= step.needs
+        return bits
+
+    # --- several ranks -------------------------------------------------------------------------
+
+    def _stubborn(self, kinds: Kinds, done: dict[int, int]) -> list[tuple[int, Step]]:
+        """The steps of the smallest stubborn set that some rank is the seed of."""
+        best: list[tuple[int, Step]] = []
+        for seed, _ in kinds:
+            if any(step.needs & done[seed] == step.needs for step in self._steps[seed]):
+                found = self._closure(seed, kinds, done)
+                if not best or len(found) < len(best):
+                    best = found
+        return best
+
+    def _closure(self, seed: int, kinds: Kinds, done: dict[int, int]) -> list[tuple[int, Step]]:
+        inside, todo = {seed}, [seed]
+        while todo:
+            kind = todo.pop()
+            for step in self._steps[kind]:
+                missing = step.needs & ~done[kind]
+                if missing:
+                    helper = self._lacking(missing & -missing, kind, kinds, inside)
+                    if helper not in inside:
+                        inside.add(helper)
+                        todo.append(helper)
+        return [
+            (kind, step)
+            for kind in sorted(inside)
+            for step in self._steps[kind]
+            if step.needs & done[kind] == step.needs
+        ]
+
+    def _lacking(self, bit: int, kind: int, kinds: Kinds, inside: set[int]) -> int:
+        """The kind of another rank that has not done something, one that is looked at already."""
+        lacking = [
+            other
+            for other, count in kinds
+            if not self._masks[other] & bit and (other != kind or count > 1)
+        ]
+        return min(lacking, key=lambda other: (other not in inside, other))
+
+
+def _shares(count: int, ways: int) -> Iterator[tuple[int, ...]]:
+    """Every way to split a number among so many."""
+    if ways == 1:
+        yield (count,)
+        return
+    for first in range(count, -1, -1):
+        for rest in _shares(count - first, ways - 1):
+            yield (first, *rest)
