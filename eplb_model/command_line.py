@@ -89,7 +89,7 @@ class CommandLine:
             const=self.completion,
             help=f'for bash: eval "$({self.prog} --completion)"',
         )
-        subparsers = whole.add_subparsers(required=True, metavar="COMMAND")
+        subparsers = whole.add_subparsers(required=True, metavar="COMMAND", prog=self.prog)
         asked = next((word for word in words if not word.startswith("-")), None)
         if asked is not None and asked not in self.commands:
             raise UsageError(self._unknown(asked))

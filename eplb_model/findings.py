@@ -12,7 +12,6 @@ from eplb_model.explore.fast.answer import Answer
 from eplb_model.explore.search import Exploration
 from eplb_model.explore.shorten import shorten
 from eplb_model.explore.stall import GivenUp, find_stall
-from eplb_model.happens_before import races
 from eplb_model.outcome import Action, Finding, Verdict
 from eplb_model.properties import NOBODY_IS_LEFT_OUT, never_again, somebody_can_move, violation
 from eplb_model.state import State
@@ -81,21 +80,24 @@ def finding_of(said: Answer) -> Finding | None:
     kind = next((verdict for verdict in PRECEDENCE if verdict in said.ends), None)
     if kind is None:
         return None
-    schedule, state = said.schedule(said.ends[kind][0])
+    trace = said.trace(said.ends[kind][0])
+    schedule, state = trace.schedule, trace.last
     if kind != "deadlock":
         broken = violation(state)
         assert broken is not None, f"[model bug] no {kind} after all"
-        schedule = shorten(state.world, schedule, broken)
-        state = replay(state.world, schedule).last
-    finding = finding_at(state, schedule)
+        trace = replay(state.world, shorten(state.world, schedule, broken))
+    finding = _shown_by(trace)
     assert finding is not None, f"[model bug] no {kind} after all"
     return finding
 
 
 def finding_at(state: State, schedule: tuple[Action, ...]) -> Finding | None:
     """What a state shows, and how it was reached: a broken property, or nobody able to move."""
-    trace = replay(state.world, schedule)
-    steps = trace.steps()
+    return _shown_by(replay(state.world, schedule))
+
+
+def _shown_by(trace: Trace) -> Finding | None:
+    state, schedule, steps = trace.last, trace.schedule, trace.steps()
     broken = violation(state)
     if broken is not None:
         details = _unordered(trace) if broken.verdict == "race" else ()
@@ -111,6 +113,8 @@ def finding_at(state: State, schedule: tuple[Action, ...]) -> Finding | None:
 
 def _unordered(trace: Trace) -> tuple[str, ...]:
     """What orders the accesses of a run's last race with the rest, and what would order them."""
+    from eplb_model.happens_before import races  # noqa: PLC0415 (only races need it)
+
     found = races(trace)
     if not found:
         return ()

@@ -192,3 +192,9 @@ class Report:
     @property
     def exit_code(self) -> int:
         return EXIT_CODES[self.verdict]
+
+
+def varied(switches: Mapping[str, str]) -> frozenset[str]:
+    """The switches of a report that stood for several settings: it has a verdict for each."""
+    labels = [label for label in switches if "=" in label]
+    return frozenset(part.partition("=")[0] for label in labels for part in label.split(","))

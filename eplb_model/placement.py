@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from heapq import nsmallest
 
 from eplb_model.machine import SMS_PER_TPC, Footprint, Limits, Machine
 
@@ -36,7 +37,10 @@ def seats(
     A gang gets all or none; a regular kernel as many whole clusters as there is room for.  With
     `below`, only groups of fewer SMs are theirs: the others are kept for a kernel that waits.
     """
-    room = _Room(machine, _slots(machine, occupants, footprint), cluster, gang, below)
+    slots = _slots(machine, occupants, footprint)
+    if gang and sum(slots) < ctas:
+        return b""
+    room = _Room(machine, slots, cluster, gang, below)
     taken = bytearray()
     while len(taken) < ctas:
         places = room.take()
@@ -122,6 +126,7 @@ class _Group:
         self._slots = slots
         self._own = dict.fromkeys(sms, 0)
         self._open = {sm for sm in sms if slots[sm]}
+        self._paired = sum(1 for sm in self._open if self._mate(sm) in self._open)
         self.free = sum(slots[sm] for sm in sms)
 
     def has_room(self) -> bool:
@@ -130,7 +135,7 @@ class _Group:
     @property
     def phase(self) -> int:
         """0 as long as some TPC is free as a whole, then 1."""
-        return 0 if any(self._mate(sm) in self._open for sm in self._open) else 1
+        return 0 if self._paired else 1
 
     @property
     def taken_in_phase(self) -> int:
@@ -138,18 +143,21 @@ class _Group:
 
     def take(self) -> list[int]:
         # Clusters break no pair that they need not; single CTAs take one SM of each TPC first.
-        ranked = sorted(
-            self._open, key=lambda sm: (self._own[sm], self._mate(sm) not in self._open, sm)
-        )
-        chosen = ranked[: self._cluster]
+        chosen = nsmallest(self._cluster, self._open, self._rank)
         for sm in chosen:
             self._second += self._mate(sm) not in self._open
             self._slots[sm] -= 1
             self._own[sm] += 1
-        self._open -= {sm for sm in chosen if not self._slots[sm]}
+        for sm in chosen:
+            if not self._slots[sm]:
+                self._open.remove(sm)
+                self._paired -= 2 * (self._mate(sm) in self._open)
         self.taken += len(chosen)
         self.free -= len(chosen)
         return chosen
+
+    def _rank(self, sm: int) -> tuple[int, bool, int]:
+        return self._own[sm], self._mate(sm) not in self._open, sm
 
     def _mate(self, sm: int) -> int:
         """The other SM of the TPC."""

@@ -42,7 +42,6 @@ from eplb_model.format.template import NAME, Node, Scope, node
 from eplb_model.format.writing import scenario_document
 from eplb_model.machine import Machine
 from eplb_model.outcome import Serialised, Verdict, When
-from eplb_model.protocols.registry import PROTOCOLS
 from eplb_model.scenario import Expectation, Planned, Scenario, planned
 from eplb_model.world import Kernel
 
@@ -158,6 +157,9 @@ class VectorFile:
         """What every rank does: written as programs, or by a protocol of the library."""
         protocol = self._section("protocol", None)
         if protocol is not None:
+            # Most vectors write their programs, and do without the modules of the protocols.
+            from eplb_model.protocols.registry import PROTOCOLS  # noqa: PLC0415
+
             build = PROTOCOLS[protocol.choice(tuple(PROTOCOLS))]
             try:
                 return planned(build(values))

@@ -20,6 +20,7 @@ from eplb_model.ops.flags import Set, WaitFlag
 from eplb_model.ops.point_to_point import Irecv
 from eplb_model.ops.registry import HostStep
 from eplb_model.ops.variables import Put, Take
+from eplb_model.protocols.registry import PROTOCOLS
 from eplb_model.render.documents import report_document
 from eplb_model.render.text import report_text
 from eplb_model.scenario import Forever, If, Planned, Scenario
@@ -342,9 +343,7 @@ def test_what_nobody_can_forbid_is_refused(written):
 def test_a_vector_adds_its_claims_to_those_of_its_protocol(monkeypatch):
     made = load("async_eplb").scenario().ranks
     own = is_("sometimes", "rebalanced", 1)
-    monkeypatch.setitem(
-        load.__globals__["PROTOCOLS"], "async_eplb", lambda values: Planned(made, (own,))
-    )
+    monkeypatch.setitem(PROTOCOLS, "async_eplb", lambda values: Planned(made, (own,)))
 
     assert load("async_eplb").scenario().claims == (own,)
 

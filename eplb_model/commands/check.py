@@ -1,22 +1,21 @@
-"""`eplb-model check`: explore every schedule; say what goes wrong."""
+"""`eplb-model check`: explore every schedule; say what goes wrong.
+
+Rule: what only some options need is imported where they are read: a plain check starts fast.
+"""
 
 from __future__ import annotations
 
 import shlex
 from argparse import ArgumentParser, Namespace
 
-from eplb_model.check import check
-from eplb_model.commands.all_ranks import answer_for_all
+from eplb_model.check import Search, check
 from eplb_model.commands.printing import add_json, print_json, progress
 from eplb_model.commands.searching import add_searching, chosen_search
-from eplb_model.commands.vectors import add_vector, chosen, words_again
-from eplb_model.explain.asked import Asked, on_machine_of, varied
-from eplb_model.explain.explanation import explain
+from eplb_model.commands.vectors import Chosen, add_vector, chosen, words_again
 from eplb_model.format.machines import is_file_name
-from eplb_model.outcome import INTERRUPTED, Report
+from eplb_model.outcome import INTERRUPTED, Report, varied
 from eplb_model.render.annotations import FORMATS
 from eplb_model.render.documents import report_document
-from eplb_model.render.explained import explanation_text
 from eplb_model.render.text import report_text
 from eplb_model.trace import schedule_text
 
@@ -42,9 +41,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Print the report."""
     if options.all_ranks:
+        from eplb_model.commands.all_ranks import answer_for_all  # noqa: PLC0415 (see the rule)
+
         return answer_for_all(options)
-    vector, settings, switches = chosen(options)
-    scenario = vector.scenario(settings, switches)
+    about = chosen(options)
+    scenario = about.vector.scenario(about.settings, about.switches)
     search, interrupted = chosen_search(options)
     report = check(scenario, search)
     progress("")
@@ -54,13 +55,21 @@ def run(options: Namespace) -> int:
         file = options.vector if is_file_name(options.vector) else None
         print(FORMATS[options.format](report, file))
     elif options.explain and report.finding is not None and not interrupted():
-        asked = on_machine_of(Asked(scenario, vector, settings, switches), report)
-        told = explain(asked, report, enough=search.enough)
-        progress("")
-        print(explanation_text(told, _replay_command(options, report)))
+        print(_explained(options, about, report, search))
     else:
         print(report_text(report, _replay_command(options, report), _more(options, report)))
     return INTERRUPTED if interrupted() else report.exit_code
+
+
+def _explained(options: Namespace, about: Chosen, report: Report, search: Search) -> str:
+    from eplb_model.explain.asked import Asked, on_machine_of  # noqa: PLC0415 (see the rule)
+    from eplb_model.explain.explanation import explain  # noqa: PLC0415
+    from eplb_model.render.explained import explanation_text  # noqa: PLC0415
+
+    asked = Asked(about.vector.scenario(*about[1:]), *about)
+    told = explain(on_machine_of(asked, report), report, enough=search.enough)
+    progress("")
+    return explanation_text(told, _replay_command(options, report))
 
 
 def _replay_command(options: Namespace, report: Report) -> str | None:

@@ -38,12 +38,6 @@ class Asked:
         return self.scenario.parameters.get(name)
 
 
-def varied(switches: Mapping[str, str]) -> frozenset[str]:
-    """The switches of a report that stood for several settings: it has a verdict for each."""
-    labels = [label for label in switches if "=" in label]
-    return frozenset(part.partition("=")[0] for label in labels for part in label.split(","))
-
-
 def on_machine_of(asked: Asked, report: Report) -> Asked:
     """The same question on the machine under whose switches the report has its finding."""
     machine = asked.scenario.machine

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from eplb_model.check import assumptions
-from eplb_model.explain.asked import Asked, varied
+from eplb_model.explain.asked import Asked
 from eplb_model.findings import finding_at
-from eplb_model.outcome import Claimed, Finding, Report, UsageError, Verdict
+from eplb_model.outcome import Claimed, Finding, Report, UsageError, Verdict, varied
 from eplb_model.render.documents import SCHEMA
 from eplb_model.scenario import Scenario
 from eplb_model.trace import ScheduleError, parse_schedule, replay

@@ -204,10 +204,9 @@ def _absent(
     if kernel.meets is None:
         return
     index = _channel(state.world, rank, kernel, run, choice)
+    wanted = Meeting(kernel.meets.grain, kernel.meets.kernel, work.number, index)
     for peer in partners(state.world, rank, kernel, index):
-        if not is_there(
-            state, peer, Meeting(kernel.meets.grain, kernel.meets.kernel, work.number, index)
-        ):
+        if not is_there(state, peer, wanted):
             yield peer
 
 

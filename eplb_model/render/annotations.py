@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from eplb_model.outcome import EXIT_CODES, Report, Verdict
 from eplb_model.render.text import circle_text, report_text, verdict_line
@@ -61,6 +60,8 @@ FORMATS: Mapping[str, Callable[[Report, str | None], str]] = {
 
 def _result(report: Report, file: str | None) -> dict[str, Any]:
     logical = {"logicalLocations": [{"fullyQualifiedName": report.scenario}]}
+    from urllib.parse import quote  # noqa: PLC0415 (slow to import, and seldom needed)
+
     physical = (
         {"physicalLocation": {"artifactLocation": {"uri": quote(Path(file).as_posix())}}}
         if file

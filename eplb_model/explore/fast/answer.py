@@ -3,8 +3,8 @@
 Rules:
 - An error that ends a thread stays in the state, so runs are followed past it: who ended by an
   error is asked of the states in which runs end.
-- A schedule has real rank numbers, and every step of it is taken by `step.step` when it is made;
-  a step that may not be taken there is an error of ours.
+- A schedule has real rank numbers, and `trace.replay` follows every step of it when it is made; a
+  step that can't be taken there is an error of ours.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from eplb_model.explore.fast.alone import NotCovered, not_covered
 from eplb_model.explore.fast.roles import Role, Roles, roles_of
 from eplb_model.explore.fast.search import Found, Place, explore_fast
-from eplb_model.outcome import Action
+from eplb_model.outcome import Action, Actor
 from eplb_model.state import State
-from eplb_model.step import initial, step, wait_of
+from eplb_model.step import options_of, step
+from eplb_model.trace import ScheduleError, Trace, replay
 from eplb_model.world import World
 
 
@@ -43,8 +44,8 @@ class Answer:
         """Whether kernels had to wait, over the runs that end well."""
         return {self.found.places[number].waited for number in self.ends.get("ok", ())}
 
-    def schedule(self, number: int) -> tuple[tuple[Action, ...], State]:
-        """A run to a state of the search, in real rank numbers, and the state it leads to."""
+    def trace(self, number: int) -> Trace:
+        """A run to a state of the search, in real rank numbers, followed step by step."""
         return _Replay(self.found.roles).follow(self.found, number)
 
 
@@ -103,12 +104,12 @@ class _Replay:
         self._world = roles.world
         self._roles = roles
         self._taken: list[Action] = []
-        self._state = initial(roles.world)
+        self._states: list[State] = []
         # By kind, the ranks that are in it, each with its state in the table of its role.
         self._ranks = {role.first: [(rank, 0) for rank in role.members] for role in roles.roles}
         self._actors = {str(actor): actor for actor in roles.world.actors}
 
-    def follow(self, found: Found, number: int) -> tuple[tuple[Action, ...], State]:
+    def follow(self, found: Found, number: int) -> Trace:
         turns = []
         turn = found.turns[number]
         while turn is not None:
@@ -123,19 +124,15 @@ class _Replay:
                         role = self._roles.role_of[target]
                         edges, local = role.quotient.way(local, move.arc)
                         for edge in edges:
-                            self._take(rank, edge.actions)
+                            self._taken += [self._real(rank, action) for action in edge.actions]
                         target = move.target
                     self._ranks.setdefault(target, []).append((rank, local))
+        try:
+            self._states = list(replay(self._world, self._taken).states)
+        except ScheduleError as error:
+            raise AssertionError(f"[model bug] {error}") from error
         self._end_ctas()
-        return tuple(self._taken), self._state
-
-    def _take(self, rank: int, actions: tuple[Action, ...]) -> None:
-        for local in actions:
-            action = self._real(rank, local)
-            wait = wait_of(self._state, action)
-            assert wait is None, f"[model bug] {action} can't move: it {wait.why}"
-            self._state = step(self._state, action)
-            self._taken.append(action)
+        return Trace(tuple(self._taken), tuple(self._states))
 
     def _real(self, rank: int, action: Action) -> Action:
         return Action(self._actors[f"{rank}.{action.actor.name}"], action.choice)
@@ -148,17 +145,13 @@ class _Replay:
                 self._end_ctas_of(role, rank, local)
 
     def _end_ctas_of(self, role: Role, rank: int, local: int) -> None:
-        for stream in {
-            edge.actor for edge in role.quotient.table.edges[local] if edge.actor.is_stream
-        }:
-            moved = True
-            while moved:
-                moved = False
-                actor = self._actors[f"{rank}.{stream.name}"]
-                head = self._state.head(actor)
-                for choice in head.work.choices(self._state, actor) if head else ():
-                    if wait_of(self._state, Action(actor, choice)) is None:
-                        self._state = step(self._state, Action(actor, choice))
-                        self._taken.append(Action(actor, choice))
-                        moved = True
-                        break
+        edges = role.quotient.table.edges[local]
+        for name in sorted({edge.actor.name for edge in edges if edge.actor.is_stream}):
+            actor = self._actors[f"{rank}.{name}"]
+            while (able := self._able(actor)) is not None:
+                self._taken.append(able)
+                self._states.append(step(self._states[-1], able))
+
+    def _able(self, stream: Actor) -> Action | None:
+        options = options_of(self._states[-1], stream)
+        return next((action for action, wait in options if wait is None), None)

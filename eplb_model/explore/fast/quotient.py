@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from eplb_model.distributor import kernel_of
@@ -135,10 +136,14 @@ def _asked_by_all(table: Table, number: int, edge: Edge) -> frozenset[Ask]:
     state = table.states[number]
     run = state.run_of(edge.actor)
     assert run is not None, "[model bug] a kernel ends that is not there"
-    ctas = kernel_of(state, run).ctas
+    return _of_all_channels(edge.asks, kernel_of(state, run).ctas)
+
+
+@lru_cache(maxsize=10_000)
+def _of_all_channels(asks: frozenset[Ask], ctas: int) -> frozenset[Ask]:
     return frozenset(
         each._replace(wanted=each.wanted._replace(channel=channel))
-        for each in edge.asks
+        for each in asks
         for channel in (range(ctas) if each.wanted.grain == "channel" else (each.wanted.channel,))
     )
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import NamedTuple
 
 from eplb_model.explore.fast.quotient import Arc, Quotient, all_facts, quotient
@@ -97,11 +98,11 @@ class Roles:
             others = everything
             for bit in own.values():
                 others &= ~bit
+            known: dict[frozenset[Meeting], int] = {}
             for facts in role.quotient.facts:
-                mask = others
-                for wanted in facts:
-                    mask |= own.get(wanted, 0)
-                masks.append(mask)
+                if facts not in known:
+                    known[facts] = reduce(or_, (own.get(wanted, 0) for wanted in facts), others)
+                masks.append(known[facts])
         return masks
 
     @cached_property
