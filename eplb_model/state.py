@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from eplb_model.outcome import Actor
@@ -268,6 +268,18 @@ class State(NamedTuple):
                 else self.threads[actor.slot].status == "running"
             )
         )
+
+
+def once(state: State, question: Hashable, answer: Callable[[], T]) -> T:
+    """What a pure function says of a state; about the last one it is worked out once.
+
+    Among many ranks the same question is asked of one state again and again.
+    """
+    known = state.world.answers.get(question)
+    if known is None or known[0] is not state:
+        known = state.world.answers[question] = (state, answer())
+    found: T = known[1]
+    return found
 
 
 def put(values: tuple[T, ...], index: int, value: T) -> tuple[T, ...]:

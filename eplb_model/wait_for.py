@@ -100,17 +100,35 @@ def _on_a_shortest_ring(edges: Edges) -> Actor | None:
     """The first actor on a cycle as short as any.  Sets of actors are bits of a number here."""
     place = {actor: number for number, actor in enumerate(sorted(edges))}
     after = [sum(1 << place[other] for other in edges[actor] if other in place) for actor in place]
+    before = _turned(after)
+    unions: dict[int, int] = {}  # many wait for the same ones
     shortest, found = len(place) + 1, None
     for actor, number in place.items():
-        reached, seen, length = after[number], 0, 1
+        if after[number] >> number & 1:
+            return actor
+        reached, seen, length = after[number], 0, 2
         while reached and length < shortest:
-            if reached >> number & 1:
+            if reached & before[number]:
                 shortest, found = length, actor
                 break
             seen |= reached
-            reached = _all_after(reached, after) & ~seen
+            if reached not in unions:
+                unions[reached] = _all_after(reached, after)
+            reached = unions[reached] & ~seen
             length += 1
     return found
+
+
+def _turned(after: list[int]) -> list[int]:
+    """Who comes before each, from who comes after."""
+    before = [0] * len(after)
+    for number, following in enumerate(after):
+        left = following
+        while left:
+            lowest = left & -left
+            before[lowest.bit_length() - 1] |= 1 << number
+            left ^= lowest
+    return before
 
 
 def _all_after(reached: int, after: list[int]) -> int:

@@ -6,7 +6,7 @@ unrolled.  Rule: it is built once and compared by identity, so that a state may 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
@@ -375,6 +375,11 @@ class World:
     def classes(self, kernel: str, rank: int) -> tuple[tuple[int, ...], ...]:
         """The interchangeable CTAs of a kernel on a rank, as positions in start order."""
         return self._classes[kernel, self.backwards(rank)]
+
+    @cached_property
+    def answers(self) -> dict[Hashable, tuple[State, Any]]:
+        """By question, the state about which it was last asked, and its answer (`state.once`)."""
+        return {}
 
     @cached_property
     def partners(self) -> dict[tuple[int, str, int], tuple[int, ...]]:

@@ -22,8 +22,10 @@ from eplb_model.ops.registry import StreamStep, stream_operation
 from eplb_model.ops.tensors import Buffer
 from eplb_model.ops.thread_state import group_of
 from eplb_model.outcome import Actor, Clauses, Wait
-from eplb_model.state import Count, Run, State, put
+from eplb_model.state import Count, Run, State, once, put
 from eplb_model.world import Kernel, Meets, Offer, World
+
+MANY = 16  # peers; so many are looked for together, for all ranks
 
 
 @stream_operation
@@ -58,7 +60,7 @@ class RunKernel(StreamStep):
             return None  # it reaches the distributor
         kernel = state.world.kernels[self.runs]
         if not _has_seats(state, me, kernel, run, choice):
-            return Wait(lambda: why_not_placed(state, me))
+            return Wait(lambda: once(state, me, lambda: why_not_placed(state, me)))
         if kernel.until is not None and not state.read(me.rank, kernel.until):
             return Wait(lambda: _spins(state, me.rank, kernel))
         absent = next(_absent(state, me.rank, self, kernel, run, choice), None)
@@ -205,9 +207,17 @@ def _absent(
         return
     index = _channel(state.world, rank, kernel, run, choice)
     wanted = Meeting(kernel.meets.grain, kernel.meets.kernel, work.number, index)
-    for peer in partners(state.world, rank, kernel, index):
-        if not is_there(state, peer, wanted):
-            yield peer
+    peers = partners(state.world, rank, kernel, index)
+    if len(peers) < MANY:
+        yield from (peer for peer in peers if not is_there(state, peer, wanted))
+    else:
+        yield from sorted(once(state, wanted, lambda: _all_absent(state, wanted)) & set(peers))
+
+
+def _all_absent(state: State, wanted: Meeting) -> frozenset[int]:
+    """The ranks that have not done what a meeting asks."""
+    everyone = range(len(state.world.ranks))
+    return frozenset(rank for rank in everyone if not is_there(state, rank, wanted))
 
 
 def meeting(state: State, me: Actor, choice: int | None) -> Meeting | None:

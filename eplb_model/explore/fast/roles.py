@@ -67,9 +67,10 @@ class Roles:
         bits: dict[tuple[int, Meeting], int] = {}
         used = 0
         for role in self.roles:
-            columns: dict[tuple[bool, ...], int] = {}
+            columns: dict[int, int] = {}
+            done = _who_has_done(role.quotient.facts)
             for wanted in sorted(self._asked):
-                column = tuple(wanted in facts for facts in role.quotient.facts)
+                column = done.get(wanted, 0)
                 if column not in columns:
                     columns[column] = 1 << used
                     used += 1
@@ -156,6 +157,18 @@ class Roles:
             if offsets:
                 found.setdefault(self._bits[role.first, ask.wanted], set()).update(offsets)
         return found
+
+
+def _who_has_done(facts: Sequence[frozenset[Meeting]]) -> dict[Meeting, int]:
+    """By what may be asked, the classes that have done it, as bits."""
+    classes: dict[frozenset[Meeting], int] = {}
+    for number, each in enumerate(facts):
+        classes[each] = classes.get(each, 0) | 1 << number
+    done: dict[Meeting, int] = {}
+    for each, bits in classes.items():
+        for wanted in each:
+            done[wanted] = done.get(wanted, 0) | bits
+    return done
 
 
 def roles_of(
