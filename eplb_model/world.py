@@ -174,15 +174,11 @@ class World:
 
     @cached_property
     def _threads_by_rank(self) -> tuple[tuple[Actor, ...], ...]:
-        return tuple(
-            tuple(a for a in self.threads if a.rank == rank) for rank in range(len(self.ranks))
-        )
+        return _by_rank(self.threads, len(self.ranks))
 
     @cached_property
     def _streams_by_rank(self) -> tuple[tuple[Actor, ...], ...]:
-        return tuple(
-            tuple(a for a in self.streams if a.rank == rank) for rank in range(len(self.ranks))
-        )
+        return _by_rank(self.streams, len(self.ranks))
 
     def threads_of(self, rank: int) -> tuple[Actor, ...]:
         return self._threads_by_rank[rank]
@@ -399,6 +395,13 @@ class World:
     def reachable_offers(self) -> tuple[tuple[frozenset[Offer], ...], ...]:
         """Per thread and program counter: what its remaining text may still bring about."""
         return tuple(_reachable_offers(program) for program in self.programs)
+
+
+def _by_rank(actors: tuple[Actor, ...], ranks: int) -> tuple[tuple[Actor, ...], ...]:
+    found: list[list[Actor]] = [[] for _ in range(ranks)]
+    for actor in actors:
+        found[actor.rank].append(actor)
+    return tuple(map(tuple, found))
 
 
 def current_place(thread: str) -> str:

@@ -49,7 +49,9 @@ class RunKernel(StreamStep):
 
     def choices(self, state: State, me: Actor) -> tuple[int | None, ...]:  # type: ignore[override]  # narrower than object
         run = state.run_of(me)
-        if run is None or len(run.ended) == 1 or _leaves_as_one(state.world.kernels[self.runs]):
+        if run is None or not run.seats or len(run.ended) == 1:
+            return (None,)
+        if _leaves_as_one(state.world.kernels[self.runs]):
             return (None,)
         classes = state.world.classes(self.runs, me.rank)
         return tuple(c for c, members in enumerate(classes) if run.ended[c] < len(members))
@@ -60,7 +62,7 @@ class RunKernel(StreamStep):
             return None  # it reaches the distributor
         kernel = state.world.kernels[self.runs]
         if not _has_seats(state, me, kernel, run, choice):
-            return Wait(lambda: once(state, me, lambda: why_not_placed(state, me)))
+            return Wait(lambda: why_not_placed(state, me))
         if kernel.until is not None and not state.read(me.rank, kernel.until):
             return Wait(lambda: _spins(state, me.rank, kernel))
         absent = next(_absent(state, me.rank, self, kernel, run, choice), None)

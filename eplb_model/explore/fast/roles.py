@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from operator import or_
@@ -22,6 +22,7 @@ from eplb_model.explore.fast.stubborn import Persistent
 from eplb_model.explore.fast.table import Ask, Table
 from eplb_model.ops.kernel import is_there
 from eplb_model.ops.meetings import Meeting, partners
+from eplb_model.state import State
 from eplb_model.world import World
 
 
@@ -196,19 +197,33 @@ def _quotient(table: Table, asked: frozenset[Meeting]) -> Quotient:
     for each in sorted(asked):
         wanted.setdefault(each.kernel, {}).setdefault(each.number, []).append(each)
     facts: list[frozenset[Meeting]] = []
-    earlier: list[frozenset[Meeting]] = [frozenset()]
+    begun = dict.fromkeys(wanted, 0)  # by kernel, the first launch of which not all is done
+    earlier = [(frozenset[Meeting](), begun)]
     for state, edges in zip(table.states, table.edges, strict=True):
-        known = earlier[len(facts)]
-        new = [
-            each
-            for kernel, by_number in wanted.items()
-            for number in range(state.count_of(table.rank, kernel).launched)
-            for each in by_number.get(number, ())
-            if each not in known and is_there(state, table.rank, each)
-        ]
-        facts.append(known.union(new) if new else known)
-        earlier += [facts[-1] for edge in edges if edge.target >= len(earlier)]
+        known, begun = earlier[len(facts)]
+        new, begun = _new_facts(state, table.rank, wanted, begun)
+        facts.append(known | new if not new <= known else known)
+        earlier += [(facts[-1], begun) for edge in edges if edge.target >= len(earlier)]
     return quotient(table, facts)
+
+
+def _new_facts(
+    state: State,
+    rank: int,
+    wanted: Mapping[str, Mapping[int, Sequence[Meeting]]],
+    begun: Mapping[str, int],
+) -> tuple[frozenset[Meeting], dict[str, int]]:
+    """What a rank has done of the launches that were not over yet, and which are not over now."""
+    new: list[Meeting] = []
+    first = dict(begun)
+    for kernel, by_number in wanted.items():
+        for number in range(begun[kernel], state.count_of(rank, kernel).launched):
+            asked = by_number.get(number, ())
+            done = [each for each in asked if is_there(state, rank, each)]
+            new += done
+            if number == first[kernel] and len(done) == len(asked):
+                first[kernel] += 1
+    return frozenset(new), first
 
 
 def _assembled(
