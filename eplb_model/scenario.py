@@ -215,7 +215,8 @@ def _engines(threads: Sequence[Program]) -> Iterator[Stream]:
 def _with_what_peers_read(ranks: Sequence[Rank]) -> list[Rank]:
     """The ranks with a place for every variable that a peer's work reads there."""
     wanted: list[dict[str, Any]] = [{} for _ in ranks]
-    for rank in ranks:
+    different = {id(rank): rank for rank in ranks}.values()
+    for rank in different:
         for op in (op for program in rank.threads for op in program.code):
             for peer in peers_read(getattr(op, "moves", ())):
                 wanted[peer.rank][peer.name] = INITIAL["variable"]

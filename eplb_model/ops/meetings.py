@@ -33,6 +33,9 @@ def _partners(world: World, rank: int, kernel: Kernel, channel: int) -> tuple[in
         sends = tuple(r for r in kernel.rounds[channel] if r in sends)
         receives = tuple(r for r in kernel.rounds[channel] if r in receives)
     ranks = len(world.ranks)
+    others = set(range(1, ranks))
+    if others == set(receives) and others.issuperset(sends):
+        return (*range(rank), *range(rank + 1, ranks))
     peers = {(rank - r) % ranks for r in receives}
     if not meets.eager:
         peers |= {(rank + r) % ranks for r in sends}
