@@ -38,8 +38,6 @@ def seats(
     `below`, only groups of fewer SMs are theirs: the others are kept for a kernel that waits.
     """
     slots = _slots(machine, occupants, footprint)
-    if gang and sum(slots) < ctas:
-        return b""
     room = _Room(machine, slots, cluster, gang, below)
     taken = bytearray()
     while len(taken) < ctas:

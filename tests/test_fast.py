@@ -11,6 +11,7 @@ from eplb_model.explore.fast.packed import count_everything
 from eplb_model.explore.fast.table import Table
 from eplb_model.machine import MACHINES
 from eplb_model.ops import OPERATIONS
+from eplb_model.ops.collectives import Barrier
 from eplb_model.ops.flags import Set, WaitFlag
 from eplb_model.ops.launch import AwaitComplete, Launch
 from eplb_model.ops.synchronize import StreamSynchronize
@@ -194,6 +195,20 @@ def test_a_possible_race_is_left_to_the_settled_search():
     report = check(load("staging_rewritten_during_copy").scenario())
 
     assert (report.verdict, report.declined) == ("race", "accesses that may race")
+
+
+def test_known_gap_host_collectives_are_left_to_the_settled_search():
+    meeting_hosts = rank([Barrier("world")])
+    report = check(scenario(meeting_hosts, meeting_hosts, kernels=[]))
+
+    assert (report.verdict, report.declined) == ("ok", "operation barrier")
+
+
+def test_known_gap_bits_grow_with_the_number_of_launches():
+    described = [load("coop_vs_nccl_capped").scenario({"layers": layers}) for layers in (1, 2)]
+    few, many = (max(said_of(each.world).found.roles.masks).bit_length() for each in described)
+
+    assert many >= 2 * few - 1
 
 
 # --- tables ------------------------------------------------------------------------------------
