@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
+import json
 import re
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from eplb_model.outcome import EXIT_CODES
-from tests.documents import BLOCK, ROOT, commands, documents, played
+from eplb_model.tables import MEASURED
+from tests.documents import (
+    BLOCK,
+    FILE,
+    ROOT,
+    commands,
+    documents,
+    lacking,
+    played,
+    run,
+    write_files,
+)
+
+LONG = ("eplb-model conform",)  # test_conform.py asks for the same rows
+
+
+def block_of(path: Path, block: str) -> object:
+    """A row of the test below."""
+    long = any(command.startswith(LONG) for command in commands(block))
+    marks = pytest.mark.slow if long else ()
+    return pytest.param(path, block, marks=marks, id=f"{path.name}:{commands(block)[0][:60]}")
+
 
 BLOCKS = [
-    pytest.param(found[1], id=f"{path.name}:{commands(found[1])[0][:60]}")
+    block_of(path, found[1])
     for path in documents()
-    for found in BLOCK.finditer(path.read_text())
+    for found in BLOCK.finditer(path.read_text("utf-8"))
 ]
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_a_command_prints_what_the_document_shows(block):
-    assert played(block) == block
+@pytest.mark.parametrize(("path", "block"), BLOCKS)
+def test_a_command_prints_what_the_document_shows(path, block, tmp_path):
+    reason = lacking(f"```console\n{block}```")
+    if reason is not None:
+        pytest.skip(reason)
+    write_files(path.read_text("utf-8"), tmp_path)
+
+    assert played(block, partial(run, folder=tmp_path)) == block
+
+
+def test_the_first_screen_is_one_sentence_and_ten_lines_with_their_output():
+    first = (ROOT / "README.md").read_text("utf-8").split("```")
+    title, sentence = first[0].split("\n\n", 1)
+
+    assert title == "# eplb-checker"
+    assert sentence.count(".") == 1
+    assert len(first[1].removeprefix("console\n").splitlines()) <= 12  # with the commands
+
+
+def test_the_first_protocol_of_a_reader_is_short():
+    files = dict(FILE.findall((ROOT / "README.md").read_text("utf-8")))
+    written = [line for line in files["test_my_protocol.py"].splitlines() if line.strip()]
+
+    assert len(written) <= 20  # with the imports and the test
 
 
 def test_a_changed_output_is_noticed():
@@ -46,3 +91,11 @@ def test_links_to_files_of_the_repository_lead_somewhere():
 
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_number_of_measured_rows_is_that_of_the_tables():
+    told = re.search(r"all tables, ([\d,]+) rows", (ROOT / "README.md").read_text("utf-8"))
+    rows = sum(len(json.loads(table.read_text())["rows"]) for table in MEASURED.glob("*.json"))
+
+    assert told is not None
+    assert int(told[1].replace(",", "")) == rows
