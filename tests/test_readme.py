@@ -23,7 +23,10 @@ from tests.documents import (
     write_files,
 )
 
-LONG = ("eplb-model conform",)  # test_conform.py asks for the same rows
+LONG = (
+    "eplb-model conform",
+    "eplb-model advise",
+)  # test_conform.py and test_advise.py ask the same
 
 
 def block_of(path: Path, block: str) -> object:
@@ -38,6 +41,12 @@ BLOCKS = [
     for path in documents()
     for found in BLOCK.finditer(path.read_text("utf-8"))
 ]
+
+
+def is_there(place: str) -> bool:
+    """Whether a path in the prose leads somewhere; the first folders may be left out."""
+    folders = ("", "tests", "tests/real", "eplb_model", "eplb_real")
+    return any((ROOT / folder / place).exists() for folder in folders)
 
 
 @pytest.mark.parametrize(("path", "block"), BLOCKS)
@@ -84,6 +93,17 @@ def test_every_make_target_that_the_readme_names_exists():
 
     assert named
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "tests/README.md"])
+def test_files_that_the_prose_names_exist(name):
+    text = (ROOT / name).read_text("utf-8")
+    named = re.findall(r"`((?:\w+/)+(?:[\w.]+)?|\w+\.(?:py|md|toml))(?: [^`]*)?`", text)
+
+    assert named
+    assert [
+        place for place in named if not re.search(r"x\.py|NAME", place) and not is_there(place)
+    ] == []
 
 
 def test_links_to_files_of_the_repository_lead_somewhere():
