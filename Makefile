@@ -53,7 +53,7 @@ hang: $(RUNTIME)
 	@$(MODEL) check coop_vs_nccl_capped
 	@echo
 	@echo '== The measurements: what real GPUs did, predicted by the model'
-	@$(MODEL) conform hang_frontier h200_layout nccl_ctas single_gpu
+	@$(MODEL) conform hang_frontier h200_layout nccl_ctas
 	@echo
 	@echo '== The hang on an emulated GPU: threads that really stop, and what each waits for'
 	@$(BIN)/eplb-real replay coop_vs_nccl_opposite_order --driver threads
