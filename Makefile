@@ -13,13 +13,14 @@ MODEL   := $(BIN)/eplb-model
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
            PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt
 
-.PHONY: help venv hang test test-all specs gpu bench lint clean
+.PHONY: help venv hang test test-all specs browser gpu bench lint clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make hang      sets up the model, shows the hang, its cure, and the measured tables'
 	@echo 'make test      sets up the tools, then lint, types, import contracts and the fast tests'
 	@echo 'make test-all  the same with the slow tests, vLLM'\''s own classes and 20 times as many generated examples'
+	@echo 'make browser   the pages in a real browser (needs chromium and its driver)'
 	@echo 'make gpu       on a GPU host: the hang, its cures, the vectors, events and communicators'
 	@echo 'make specs     Spin checks every model of specs/ and every vector that Promela can say (needs spin, gcc; tcc makes it fast)'
 	@echo 'make bench     the fast search beside Spin and closed forms, and the plain search for every vector'
@@ -40,7 +41,7 @@ $(RUNTIME): $(INPUTS)
 
 $(TOOLS): $(RUNTIME)
 	@echo 'setting up $(VENV): tools'
-	@$(INSTALL) -e '.[real,test,dev]'
+	@$(INSTALL) -e '.[real,test,dev,plot]'
 	@touch $@
 
 hang: $(RUNTIME)
@@ -52,7 +53,7 @@ hang: $(RUNTIME)
 	@$(MODEL) check coop_vs_nccl_capped
 	@echo
 	@echo '== The measurements: what real GPUs did, predicted by the model'
-	@$(MODEL) conform hang_frontier h200_layout nccl_ctas single_gpu
+	@$(MODEL) conform hang_frontier h200_layout nccl_ctas
 	@echo
 	@echo '== The hang on an emulated GPU: threads that really stop, and what each waits for'
 	@$(BIN)/eplb-real replay coop_vs_nccl_opposite_order --driver threads
@@ -72,6 +73,12 @@ test-all: lint
 # Exit code 4 without Spin: apt-get install spin gcc tcc libc6-dev.
 specs: $(RUNTIME)
 	@PYTHONPATH=. $(BIN)/python -m tests.specs.run
+
+# Exit code 4 without a browser: apt-get install chromium chromium-driver.
+browser: $(TOOLS)
+	@$(INSTALL) -e '.[browser]'
+	@$(BIN)/python -m tests.browser
+	$(BIN)/python -m pytest -q -n 0 -m browser tests/test_viewer.py
 
 # On a GPU host, with its own python3 and torch: no environment is built.
 gpu:

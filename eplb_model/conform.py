@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eplb_model import formulas
-from eplb_model.check import Search, check, machines
+from eplb_model.check import check_small_first, machines
 from eplb_model.explore.search import Bounds, explore
 from eplb_model.explore.settle import Settling
 from eplb_model.machine import FOOTPRINTS, MACHINES, Machine
@@ -101,14 +101,14 @@ def final_states(scenario: Scenario) -> Iterator[State]:
 
 
 def _run(scenario: Scenario) -> str:
-    report = check(scenario, Search())
+    report = check_small_first(scenario)
     if report.verdict == "deadlock":
         return "hang" if report.when == "every" else MAY
     return "completes" if report.verdict == "ok" else report.verdict
 
 
 def _verdict(scenario: Scenario) -> str:
-    return check(scenario, Search()).verdict
+    return check_small_first(scenario).verdict
 
 
 def _thread(state: State, name: str) -> str:

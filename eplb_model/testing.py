@@ -106,7 +106,7 @@ def assert_finds(
     Examples
     --------
     >>> assert_finds("coop_vs_nccl_opposite_order", "deadlock", when="every").states
-    15
+    6
     """
     __tracebackhide__ = True
     checked = _check(what, settings, search)

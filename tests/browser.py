@@ -1,11 +1,13 @@
 """A headless Chromium with the package's pages in it; for tests and for the pictures of specs.
 
 Rule: nothing is fetched: the browser and its driver are those of the system, found on the path.
+`python -m tests.browser` says whether they are there, and exits with 4 if not.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -58,3 +60,10 @@ def chromium(width: int, height: int, *, dark: bool = False) -> Iterator[Chrome]
         yield driver
     finally:
         driver.quit()
+
+
+if __name__ == "__main__":
+    absent = missing()
+    if absent is not None:
+        sys.stderr.write(f"{absent}\n")
+        sys.exit(4)

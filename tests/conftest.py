@@ -9,7 +9,7 @@ import os
 import pytest
 from hypothesis import settings
 
-CI = settings(derandomize=True, deadline=None, print_blob=True)
+CI = settings(derandomize=True, deadline=None, print_blob=True, max_examples=60)
 
 settings.register_profile("ci", CI)
 settings.register_profile("deep", CI, max_examples=20 * CI.max_examples)

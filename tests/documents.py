@@ -1,10 +1,11 @@
 """Documents whose commands are run: every ```console block, with the output it shows.
 
-A block is lines `$ command`, each followed by what it prints.  The guides in specs/guides/ run in a
-folder of their own: a ```python block that begins with `# NAME.py` is a file there, and so is
-a block after ```json NAME.json; the blocks of a guide run one after the other.
+A block is lines `$ command`, each followed by what it prints.  A document runs in a folder of its
+own: a ```python block that begins with `# NAME.py` is a file there, and so is a block after
+```json NAME.json.  The blocks of a guide (specs/guides/) run one after the other; those of other
+documents rest on its files alone.
 `python -m tests.documents --rewrite` writes what is printed now; without the option it only names
-the documents that differ.
+the documents that differ.  With file names it looks at these alone.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ TIME = re.compile(r" in \d+\.\d\ds\b( \([\d:]+\))?")  # of a run of pytest
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def run(command: str, folder: Path = ROOT) -> str:
+def run(command: str, folder: Path) -> str:
     """What a command prints, standard error included, with this interpreter's scripts first."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     left_out = ("PYTEST_ADDOPTS", "COLUMNS")
@@ -53,23 +54,25 @@ def commands(block: str) -> list[str]:
     return [line[2:] for line in block.splitlines() if line.startswith("$ ")]
 
 
-def played(block: str, run: Callable[[str], str] = run) -> str:
+def played(block: str, run: Callable[[str], str]) -> str:
     """A block as it would be if its commands were run now."""
     return "\n".join(f"$ {command}\n{run(command)}" for command in commands(block))
 
 
-def replayed(text: str, run: Callable[[str], str] = run) -> str:
+def write_files(text: str, folder: Path) -> None:
+    """The files that a document shows."""
+    for file, content in FILE.findall(text):
+        (folder / file).write_text(content, "utf-8")
+
+
+def replayed(text: str) -> str:
     """A document with the output of all its blocks as it is now."""
-    return BLOCK.sub(lambda found: f"```console\n{played(found[1], run)}```", text)
-
-
-def replayed_guide(text: str) -> str:
-    """The same for a guide: with its files, in a folder of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file, content in FILE.findall(text):
-            (folder / file).write_text(content, "utf-8")
-        return replayed(text, partial(run, folder=folder))
+        write_files(text, folder)
+        return BLOCK.sub(
+            lambda found: f"```console\n{played(found[1], partial(run, folder=folder))}```", text
+        )
 
 
 def documents() -> list[Path]:
@@ -84,7 +87,7 @@ def guides() -> list[Path]:
 
 
 def lacking(text: str) -> str | None:
-    """What this machine lacks to play a guide."""
+    """What this machine lacks to play a document."""
     said = [command for found in BLOCK.finditer(text) for command in commands(found[1])]
     pytests = any(command.startswith("pytest") for command in said)
     if pytests and not entry_points(group="pytest11", name="eplb"):
@@ -97,13 +100,16 @@ def lacking(text: str) -> str | None:
 def main() -> int:
     """Name the documents whose output has changed; write them if asked to."""
     differ = 0
+    asked = {Path(word).name for word in sys.argv[1:] if word != "--rewrite"}
     for path in [*documents(), *guides()]:
+        if asked and path.name not in asked:
+            continue
         text = path.read_text()
-        reason = lacking(text) if path.parent == GUIDES else None
+        reason = lacking(text)
         if reason is not None:
             sys.stdout.write(f"{path.relative_to(ROOT)} is left as it is: {reason}\n")
             continue
-        now = replayed_guide(text) if path.parent == GUIDES else replayed(text)
+        now = replayed(text)
         if now != text:
             differ += 1
             sys.stdout.write(f"{path.relative_to(ROOT)} differs\n")

@@ -193,8 +193,8 @@ MUTANTS = (
     Mutant(
         "channels serve every round",
         "ops/meetings.py",
-        " and kernel.rounds:\n",
-        " and False:\n",
+        '    if meets.grain == "channel" and kernel.rounds:\n',
+        "    if False:\n",
         "n8_a_channel_needs_the_peers_of_its_rounds_only",
     ),
     Mutant(

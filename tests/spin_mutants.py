@@ -20,8 +20,8 @@ PIECE_MUTANTS = (
     PieceMutant(
         "a waiting gang bars nobody",
         "crowded",
-        "(gang(head(x)) -> a < b :",
-        "(gang(head(x)) -> false :",
+        "(a < b && (gang(head(x)) ||",
+        "(a < b && (false ||",
         "pending_gang_goes_first",
     ),
     PieceMutant(

@@ -140,6 +140,14 @@ def test_what_is_no_statement_at_all_raises_where_it_is_written(mistake, message
         mistake(thread)
 
 
+def test_an_operation_that_is_not_there_names_the_one_that_was_meant():
+    thread = Build("wrong").rank(0).thread("main")
+
+    with pytest.raises(AttributeError, match="has no operation 'lanch'; perhaps 'launch'; all are"):
+        thread.lanch("moe", "compute")  # type: ignore[attr-defined]  # mypy says so earlier
+    assert not hasattr(thread, "quite_another_word")
+
+
 def test_a_thread_is_written_once():
     role = Build("twice").rank(0)
     role.thread("main")

@@ -203,19 +203,19 @@ def test_without_asks_whether_a_claim_needs_an_operation():
 
 
 @given(claiming())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_settling_keeps_what_becomes_of_claims(described: Scenario):
     compare_searches(described)
 
 
 @given(claiming(forever=True))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_settling_keeps_what_becomes_of_claims_where_programs_loop_for_ever(described: Scenario):
     compare_searches(described)
 
 
 @given(writing())
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_settling_keeps_what_becomes_of_claims_about_how_writes_meet(described: Scenario):
     compare_searches(described)
 

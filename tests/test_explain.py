@@ -242,7 +242,7 @@ def test_an_edge_between_calls_that_no_rank_has_is_none():
 def test_what_a_bound_cut_is_no_cure_and_is_counted(monkeypatch):
     monkeypatch.setattr(cures_module, "STATES_OF_A_CHECK", 1)
     monkeypatch.setattr(cures_module, "SAMPLING", Search("uniform", runs=1))
-    asked = _asked(FLAGSHIP, **SMALL, order="free")
+    asked = _asked(FLAGSHIP, **SMALL, order="free", layers=3)
     finding = _finding(asked.scenario)
     found = cures(asked, finding, reduced(asked.scenario.world, finding))
 

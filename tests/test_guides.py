@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import BLOCK, FILE, GUIDES, guides, lacking, replayed_guide
+from tests.documents import BLOCK, FILE, GUIDES, guides, lacking, replayed
 
 NAMES = [path.name for path in guides()]
 
@@ -21,7 +21,7 @@ def test_a_guide_prints_what_it_shows(name):
     if reason is not None:
         pytest.skip(reason)
 
-    assert replayed_guide(text) == text
+    assert replayed(text) == text
 
 
 def test_there_is_a_guide_for_each_of_the_five_minutes_and_for_gpus():

@@ -36,7 +36,7 @@ def _without_seats(state: State) -> State:
 
 
 @given(scenarios())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_settling_keeps_the_verdict_the_ends_and_every_deadlock(described: Scenario):
     world = described.world
     plain = explore(world, "bfs", Bounds(max_states=BOUND))

@@ -47,5 +47,6 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "list": ("eplb-model list", "eplb-model list --bugs"),
     "conform": ("eplb-model conform nccl_ctas",),
     "schema": ("eplb-model schema", "eplb-model schema eplb-vector/1"),
+    "export": (f"eplb-model export {FLAGSHIP} --format promela",),
     "doctor": ("eplb-model doctor", "eplb-model doctor --json"),
 }
