@@ -23,7 +23,7 @@ help:
 	@echo 'make browser   the pages in a real browser (needs chromium and its driver)'
 	@echo 'make gpu       on a GPU host: the hang, its cures, the vectors, events and communicators'
 	@echo 'make specs     Spin checks every model of specs/ and every vector that Promela can say (needs spin, gcc; tcc makes it fast)'
-	@echo 'make bench     the fast search beside Spin and closed forms, and the plain search for every vector'
+	@echo 'make bench     what searches cost beside Spin and closed forms, with targets; BENCH=--quick, or BENCH=a part'
 	@echo 'make lint      ruff, mypy and the import contracts'
 	@echo 'make venv      the virtual environment with the runtime dependencies ($(VENV))'
 	@echo 'make clean     removes what these commands made'
@@ -85,8 +85,7 @@ gpu:
 	python3 -m eplb_real gpu --gpus 2
 
 bench: $(RUNTIME)
-	@PYTHONPATH=. $(BIN)/python -m tests.bench.family $(BENCH)
-	@PYTHONPATH=. $(BIN)/python tests/bench/plain_search.py
+	@PYTHONPATH=. $(BIN)/python -m tests.bench $(BENCH)
 
 clean:
 	test ! -f $(VENV)/pyvenv.cfg || rm -rf $(VENV)

@@ -1,7 +1,7 @@
 """What the plain search costs for every vector: states, transitions, seconds, rate.
 
-`make bench` prints it.  It is the baseline that a faster search is compared with: counts are exact,
-seconds are those of the machine at hand, so compare ratios of one run.
+`python -m tests.bench.plain_search` prints it.  It is the baseline that a faster search is compared
+with: counts are exact, seconds are those of the machine at hand, so compare ratios of one run.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Spin on the family, as one writes it at first and as an expert does, with all flags told.
+"""Spin: the family as one writes it at first and as an expert does, and vectors as exported.
 
 Rules:
 - `-o2` keeps Spin from leaving out a variable that is only written, so that both sides count the
   same states; the ordinary run, without it, is shown too.
 - `-DNOREDUCE` turns Spin's own partial order reduction off for the counts; with it, Spin is run as
   it comes.
-- `-w24` spares Spin the growth of its hash table.
+- The hash table (`-w`) is as large as the states need: clearing a larger one costs more than a
+  small search.
 """
 
 from __future__ import annotations
@@ -14,15 +15,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.children import Measured, measured
 
 HERE = Path(__file__).parent
-STATES = re.compile(r"(\d+) states, stored")
-TRANSITIONS = re.compile(r"(\d+) transitions")
+STATES = re.compile(r"([\d.e+]+) states, stored")
+TRANSITIONS = re.compile(r"([\d.e+]+) transitions \(")
 ERRORS = re.compile(r"errors: (\d+)")
 
 
@@ -31,79 +31,98 @@ class Setting:
     """How Spin is asked."""
 
     name: str
-    text: str  # which Promela
     spin: tuple[str, ...]
     gcc: tuple[str, ...]
     pan: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"spin {' '.join(self.spin)} -a; gcc {' '.join(self.gcc)}; pan {' '.join(self.pan)}"
-
-
-ALL = ("-c0", "-m1000000", "-w24")
-SAFETY = ("-DSAFETY", "-w")
-SETTINGS = (
-    Setting("expert", "family_expert.pml", ("-o2",), ("-O2", *SAFETY, "-DNOREDUCE"), ALL),
-    Setting("expert -O0", "family_expert.pml", ("-o2",), ("-O0", *SAFETY, "-DNOREDUCE"), ALL),
-    Setting("expert as it comes", "family_expert.pml", (), ("-O2", *SAFETY), ALL),
-    Setting("plain", "family_plain.pml", ("-o2",), ("-O2", *SAFETY, "-DNOREDUCE"), ALL),
-    Setting("plain as it comes", "family_plain.pml", (), ("-O2", *SAFETY), ALL),
-    Setting("first error", "family_expert.pml", ("-o2",), ("-O2", *SAFETY), ("-m1000000", "-w24")),
-    Setting(
-        "first error, random",
-        "family_expert.pml",
-        ("-o2",),
-        ("-O2", *SAFETY, "-DT_RAND", "-DP_RAND"),
-        ("-m1000000", "-w24", "-RS1"),
-    ),
-)
+        words = ("spin", *self.spin, "-a; gcc", *self.gcc, "pan.c; pan", *self.pan)
+        return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """What one run of pan told, and what it took."""
+class Asked:
+    """What Spin did: to get a verifier, and to run it."""
 
-    states: int
-    transitions: int
-    errors: int
-    took: Measured
+    made: float  # CPU seconds of spin -a and of gcc
+    ran: Measured
 
+    @property
+    def whole(self) -> float:
+        """From the text to the verdict, in seconds of CPU."""
+        return self.made + self.ran.seconds
 
-def is_installed() -> bool:
-    """Whether there is a Spin and a C compiler."""
-    return shutil.which("spin") is not None and shutil.which("gcc") is not None
+    @property
+    def states(self) -> int | None:
+        return _number(STATES, self.ran.output)
 
+    @property
+    def transitions(self) -> int | None:
+        found = _number(TRANSITIONS, self.ran.output)
+        return None if found is None else found - 1  # Spin counts the start as one
 
-def run(setting: Setting, ranks: int, layers: int, runs: int, folder: Path) -> Counted:
-    """Make the verifier of a setting, and run it."""
-    sizes = (f"-DN={ranks}", f"-DL={layers}")
-    _quietly(("spin", *setting.spin, *sizes, "-a", str(HERE / setting.text)), folder)
-    _quietly(("gcc", *setting.gcc, "-o", "pan", "pan.c"), folder)
-    took = measured((str(folder / "pan"), *setting.pan), runs, folder)
-    return Counted(
-        _number(STATES, took.output),
-        _number(TRANSITIONS, took.output) - 1,  # Spin counts the start as one
-        _number(ERRORS, took.output),
-        took,
-    )
+    @property
+    def errors(self) -> int | None:
+        return _number(ERRORS, self.ran.output)
 
 
-def lines(ranks: int, layers: int, runs: int, folder: Path) -> Iterator[str]:
-    """One line for every setting."""
-    for setting in SETTINGS:
-        done = run(setting, ranks, layers, runs, folder)
-        yield (
-            f"  Spin, {setting.name:<20} {done.states:>9} {done.transitions:>10} "
-            f"{done.took.seconds:>8.2f} s {done.took.mebibytes:>6.0f} MiB  ({setting})\n"
-        )
+PLAIN, EXPERT = HERE / "family_plain.pml", HERE / "family_expert.pml"
+ALL = ("-c0", "-m1000000")
+FIRST = ("-m1000000",)
+SMALL, BIG = 18, 24  # bits of the hash table
+SAFETY = ("-DSAFETY", "-w")
+COUNT = Setting("-O2", ("-o2",), ("-O2", *SAFETY, "-DNOREDUCE"), ALL)
+COUNT_O0 = Setting("-O0", ("-o2",), ("-O0", *SAFETY, "-DNOREDUCE"), ALL)
+AS_IT_COMES = Setting("-O2, reduced as it comes", (), ("-O2", *SAFETY), ALL)
+FIRST_ERROR = Setting("-O2, first error", ("-o2",), ("-O2", *SAFETY), FIRST)
+RANDOM = ("-DT_RAND", "-DP_RAND")
+FIRST_RANDOM = Setting(
+    "-O2, first error, random order", ("-o2",), ("-O2", *SAFETY, *RANDOM), (*FIRST, "-RS1")
+)
+EXPORTED = Setting(
+    "-O2", ("-o1", "-o2", "-o3"), ("-O2", *SAFETY, "-DNOREDUCE", "-DVECTORSZ=8192"), ALL
+)
 
 
-def _number(pattern: re.Pattern[str], text: str) -> int:
+def missing() -> str | None:
+    """What of Spin and a C compiler is not here."""
+    return next((tool for tool in ("spin", "gcc") if shutil.which(tool) is None), None)
+
+
+def versions() -> str:
+    """What Spin and the compiler call themselves."""
+    spin = subprocess.run(("spin", "-V"), capture_output=True, text=True, check=False).stdout
+    gcc = subprocess.run(("gcc", "--version"), capture_output=True, text=True, check=False).stdout
+    return f"{spin.split('--')[0].strip()}, {gcc.splitlines()[0]}"
+
+
+def ask(
+    model: Path,
+    setting: Setting,
+    runs: int,
+    folder: Path,
+    *,
+    defines: tuple[str, ...] = (),
+    bits: int = SMALL,
+    limit: int | None = None,
+) -> Asked:
+    """Make the verifier of a model, and run it."""
+    pan = folder / "pan"
+    pan.unlink(missing_ok=True)
+    made = measured(("spin", *setting.spin, *defines, "-a", str(model.resolve())), 1, folder)
+    built = measured(("gcc", *setting.gcc, "-o", "pan", "pan.c"), 1, folder)
+    if not pan.exists():
+        sys.exit(f"no verifier for {model.name}:\n{made.output}{built.output}")
+    command = (str(pan), *setting.pan, f"-w{bits}")
+    ran = measured(command, runs, folder, limit=limit)
+    return Asked(made.seconds + built.seconds, ran)
+
+
+def family(ranks: int, layers: int) -> tuple[str, ...]:
+    """The sizes of the hand-written family."""
+    return (f"-DN={ranks}", f"-DL={layers}")
+
+
+def _number(pattern: re.Pattern[str], text: str) -> int | None:
     found = pattern.search(text)
-    if found is None:
-        sys.exit(f"pan said nothing of {pattern.pattern!r}:\n{text}")
-    return int(found[1])
-
-
-def _quietly(command: tuple[str, ...], folder: Path) -> None:
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return None if found is None else int(float(found[1]))

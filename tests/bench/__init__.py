@@ -1,0 +1,1 @@
+"""What searches cost, beside Spin and closed forms; `python -m tests.bench`."""
