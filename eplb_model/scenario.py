@@ -9,7 +9,7 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -79,6 +79,20 @@ class Try:
 
 
 Statement: TypeAlias = HostOperation | If | Repeat | Forever | Try
+
+
+def operations_in(body: Iterable[Statement]) -> Iterator[HostOperation]:
+    """The operations of a text, in the order in which they are written, branches and loops once."""
+    for statement in body:
+        match statement:
+            case If(_, then, otherwise):
+                yield from operations_in((*then, *otherwise))
+            case Repeat(_, inner) | Forever(inner):
+                yield from operations_in(inner)
+            case Try(inner, handler):
+                yield from operations_in((*inner, *handler))
+            case _:
+                yield statement
 
 
 @dataclass(frozen=True, slots=True)

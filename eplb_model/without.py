@@ -20,6 +20,7 @@ from eplb_model.scenario import (
     Statement,
     ThreadPlan,
     Try,
+    operations_in,
 )
 from eplb_model.trace import phrase
 
@@ -73,20 +74,12 @@ def _known(scenario: Scenario, thread: str) -> list[str]:
     if thread not in {plan.name for plan in plans}:
         names = ", ".join(dict.fromkeys(plan.name for plan in plans))
         raise WhereError(f"unknown thread {thread!r}; known: {names}")
-    return [words for plan in plans if plan.name == thread for words in _phrases(plan.body)]
-
-
-def _phrases(body: Sequence[Statement]) -> Iterator[str]:
-    for statement in body:
-        match statement:
-            case If(_, then, otherwise):
-                yield from _phrases((*then, *otherwise))
-            case Repeat(_, inner) | Forever(inner):
-                yield from _phrases(inner)
-            case Try(inner, handler):
-                yield from _phrases((*inner, *handler))
-            case _:
-                yield phrase(statement)
+    return [
+        words
+        for plan in plans
+        if plan.name == thread
+        for words in map(phrase, operations_in(plan.body))
+    ]
 
 
 def _rank_without(plan: RankPlan, thread: str, words: str) -> RankPlan:

@@ -88,8 +88,10 @@ def leased(
         mine = _taken(number, wait, look, locks, held)
         held.enter_context(_only(mine))
         before = {gpu.uuid: gpu.used for gpu in mine}
-        yield mine
-        _read_back(before, look)
+        try:
+            yield mine
+        finally:  # a run that failed has most need of it
+            _read_back(before, look)
 
 
 def _asked(what: str) -> list[str]:

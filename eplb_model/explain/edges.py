@@ -22,6 +22,7 @@ from eplb_model.scenario import (
     Statement,
     ThreadPlan,
     Try,
+    operations_in,
 )
 from eplb_model.trace import phrase
 from eplb_model.world import HostOperation
@@ -64,14 +65,14 @@ def _calls(scenario: Scenario, wanted: Callable[[HostOperation], bool]) -> tuple
         Call(thread.name, phrase(op), str(getattr(op, "stream", "")))
         for plan in scenario.ranks
         for thread in plan.threads
-        for op in _operations(thread.body)
+        for op in operations_in(thread.body)
         if wanted(op)
     }
     return tuple(sorted(found, key=str))
 
 
 def _rank_with(plan: RankPlan, first: Call, second: Call) -> RankPlan:
-    said = {(each.name, phrase(op)) for each in plan.threads for op in _operations(each.body)}
+    said = {(each.name, phrase(op)) for each in plan.threads for op in operations_in(each.body)}
     if not {(first.thread, first.words), (second.thread, second.words)} <= said:
         return plan
     record: tuple[Statement, ...] = (Set(READY),)
@@ -112,16 +113,3 @@ def _body_with(thread: str, body: Sequence[Statement], around: Around) -> Iterat
                 yield Try(*parts)
             case _:
                 yield from around(thread, statement)
-
-
-def _operations(body: Sequence[Statement]) -> Iterator[HostOperation]:
-    for statement in body:
-        match statement:
-            case If(_, then, otherwise):
-                yield from _operations((*then, *otherwise))
-            case Repeat(_, inner) | Forever(inner):
-                yield from _operations(inner)
-            case Try(inner, handler):
-                yield from _operations((*inner, *handler))
-            case _:
-                yield statement

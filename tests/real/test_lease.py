@@ -83,6 +83,19 @@ def test_memory_that_is_left_behind_is_an_error(locks, monkeypatch):
         pass
 
 
+def test_a_run_that_fails_is_read_back_too(locks, monkeypatch):
+    monkeypatch.setattr(lease, "BACK_WITHIN", 0.0)
+    looks = iter([_gpus(4), _gpus(2441)])
+
+    with (
+        pytest.raises(LeftBehind) as raised,
+        leased(1, look=lambda: next(looks), locks=locks),
+    ):
+        raise RuntimeError("the run fails")
+
+    assert str(raised.value.__context__) == "the run fails"
+
+
 def test_a_driver_that_is_slow_to_clean_up_is_waited_for(locks, monkeypatch):
     monkeypatch.setattr(lease, "LOOK_EVERY", 0.0)
     looks = iter([_gpus(4), _gpus(2441), _gpus(2441), _gpus(5)])
