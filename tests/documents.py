@@ -28,14 +28,16 @@ FILE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 TIME = re.compile(r" in \d+\.\d\ds\b( \([\d:]+\))?")  # of a run of pytest
+# What a reader's shell hands on.  The rest stays behind: with CI set, say, pytest prints a failure
+# in full where it prints one line at a terminal.
+READERS = ("HOME", "LANG", "LC_ALL", "TMPDIR")
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def run(command: str, folder: Path) -> str:
     """What a command prints, standard error included, with this interpreter's scripts first."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    left_out = ("PYTEST_ADDOPTS", "COLUMNS")
-    inherited = {name: value for name, value in os.environ.items() if name not in left_out}
+    inherited = {name: os.environ[name] for name in READERS if name in os.environ}
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
