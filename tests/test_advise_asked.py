@@ -69,7 +69,7 @@ def test_what_hangs_under_the_enforced_order_hangs_where_the_threads_race(expert
     assert enforced != "deadlock" or check(scenario(question, case)).verdict == "deadlock"
 
 
-# --- what is asked first ---------------------------------------------------------------------------
+# --- what is asked first --------------------------------------------------------------------------
 
 
 def _asked(monkeypatch) -> list[tuple[str, bool]]:
