@@ -48,7 +48,8 @@ VECTORS = {
 }
 MOST_STATES = 500_000  # a case that needs more is unknown
 HANGS: tuple[Verdict, ...] = ("deadlock", "may")
-FEW = 64  # states, settled: two ranks that hang in an enforced order have 15 for each setting
+# Settled states: two ranks that hang in an enforced order have 15, two that end well some more.
+FEW, SOME = 24, 64
 
 
 class Kernels(NamedTuple):
@@ -190,7 +191,8 @@ class Checks:
         """The answer of an enforced order; None where two ranks need more than a few states."""
         if question.check_ranks > 2:
             return check(enforced, self.search)
-        few = FEW * sum(1 for _ in machines(enforced))
+        settings = sum(1 for _ in machines(enforced))
+        few = FEW if settings == 1 else SOME * settings  # it may hang in some of them
         few = min(few, self.search.max_states or few)
         report = check(enforced, replace(self.search, fast=False, max_states=few))
         return report if report.states < few else None  # so no setting of a switch was cut
