@@ -18,7 +18,7 @@ from eplb_model.check import check_small_first, machines
 from eplb_model.explore.search import Bounds, explore
 from eplb_model.explore.settle import Settling
 from eplb_model.machine import FOOTPRINTS, MACHINES, Machine
-from eplb_model.placement import free_per_group, seats
+from eplb_model.placement import Occupants, free_per_group, seats
 from eplb_model.scenario import Scenario
 from eplb_model.state import State
 from eplb_model.tables import Row, Table
@@ -148,9 +148,13 @@ def _value(state: State, name: str) -> Any:
 
 def _seats(row: Row) -> Mapping[str, list[int]]:
     machine, footprint = MACHINES[row["machine"]], FOOTPRINTS["exclusive"]
+    there: Occupants = ()
+    if "holder" in row:
+        held, other = row["holder"], FOOTPRINTS["spinner"]
+        there = ((other, seats(machine, (), other, held["cluster"], held["ctas"], False)),)
     gang = row["launch"] == "cooperative"
-    taken = seats(machine, (), footprint, row["cluster"], row["ctas"], gang)
-    free = free_per_group(machine, ((footprint, taken),))
+    taken = seats(machine, there, footprint, row["cluster"], row["ctas"], gang)
+    free = free_per_group(machine, (*there, (footprint, taken)))
     if "free_per_group" in row["outcome"]:
         return {"free_per_group": list(free)}
     return {"taken_per_group": [a - b for a, b in zip(machine.groups, free, strict=True)]}

@@ -5,8 +5,9 @@ Rules:
 - All CTAs of a cluster sit on different SMs of one group, on whole TPCs where it has some (G27,
   G31b).  A CTA without a cluster goes to a TPC that is free, if there is one in any group (G31c).
 - Which group a cluster goes to is the setting of the switch `packing`:
-  *rule*   what was measured on an empty device (G31, G31a, G31c), applied
-           to whatever is free; on a partly taken device that is an assumption (U2);
+  *rule*   what was measured (G31, G31a, G31c, G31d): clusters go by what their own kernel has
+           taken, single CTAs to the groups in turn, those with the fewest TPCs in use first, then
+           those with the fewest full ones, whoever uses them;
   *best*   the fullest group that has room, so that large holes stay whole;
   *worst*  the emptiest group, so that what is left is spread evenly: the pigeonhole bound of G28.
 """
@@ -125,6 +126,9 @@ class _Group:
         self._own = dict.fromkeys(sms, 0)
         self._open = {sm for sm in sms if slots[sm]}
         self._paired = sum(1 for sm in self._open if self._mate(sm) in self._open)
+        closed = [sm for sm in sms if sm not in self._open]
+        self._full = sum(1 for sm in closed if self._mate(sm) not in self._open) // SMS_PER_TPC
+        self._touched = len(closed) - self._full  # TPCs, by whomever
         self.free = sum(slots[sm] for sm in sms)
 
     def has_room(self) -> bool:
@@ -137,7 +141,10 @@ class _Group:
 
     @property
     def taken_in_phase(self) -> int:
-        return self._second if self.phase else self.taken - self._second
+        """TPCs in use, by whomever; then those of which both SMs are."""
+        if self.phase:
+            return self._full + self._second
+        return self._touched + self.taken - self._second
 
     def take(self) -> list[int]:
         # Clusters break no pair that they need not; single CTAs take one SM of each TPC first.

@@ -370,3 +370,27 @@ def the_second_launch_meets_the_second_launch() -> Scenario:
         rank([launch("k")]),
         kernels=[kernel("k", meets=meeting("first", 1))],
     )
+
+
+def beside_a_pair(singles: int, cluster: int) -> Scenario:
+    """A pair holds a TPC of the first group of four; then come single CTAs, then a cluster."""
+    pair, last = kernel("pair", 2, cluster=2, until="go"), kernel("last", cluster, cluster=cluster)
+    return scenario(
+        rank(
+            [launch("pair", "a"), launch("gang", "b"), launch("last", "c")], streams=("a", "b", "c")
+        ),
+        kernels=[pair, gang("gang", singles, until="go"), last],
+        machine=replace(TINY, groups=(4, 4)),
+    )
+
+
+@case("4 states: 1 deadlock 0.a 0.b 0.c")
+def g31d_a_single_cta_goes_where_the_fewest_tpcs_are_in_use() -> Scenario:
+    """It takes one of the second group, so that no group has four SMs left."""
+    return beside_a_pair(1, cluster=4)
+
+
+@case("4 states: 1 deadlock 0.a 0.b 0.c")
+def g31d_then_where_the_fewest_are_full() -> Scenario:
+    """Three take one SM of every other TPC, the fourth a second one in the second group."""
+    return beside_a_pair(4, cluster=2)

@@ -120,6 +120,20 @@ MUTANTS = (
         "g10_a_regular_kernel_starts_with_what_is_free",
     ),
     Mutant(
+        "the turn of single CTAs counts their own kernel's alone",
+        "placement.py",
+        "self._touched = len(closed) - self._full",
+        "self._touched = 0",
+        "g31d_a_single_cta_goes_where_the_fewest_tpcs_are_in_use",
+    ),
+    Mutant(
+        "the second turn of single CTAs counts their own kernel's alone",
+        "placement.py",
+        "return self._full + self._second",
+        "return self._second",
+        "g31d_then_where_the_fewest_are_full",
+    ),
+    Mutant(
         "clusters are ignored",
         "distributor.py",
         "        kernel.footprint,\n        kernel.cluster,\n        wanted,\n",

@@ -77,17 +77,21 @@ def rows(seen: Sequence[Seen]) -> Iterator[dict[str, Any]]:
 
 
 def _seats(each: Seen, layout: Sequence[Sequence[int]]) -> Iterator[dict[str, Any]]:
-    """Where a kernel went on an empty device; beside a holder it says nothing (U2)."""
-    if "held_cluster" in each or not each["seats"]:
+    """Where a kernel went, on an empty device or beside a holder."""
+    if not each["seats"]:
         return
-    free = [len(group) - len({*group} & {*each["seats"]}) for group in layout]
+    held = each.get("held_seats", [])
+    free = [len(group) - len({*group} & {*each["seats"], *held}) for group in layout]
+    holder = {"holder": {"ctas": each["held"], "cluster": each["held_cluster"]}} if held else {}
+    single = "G31d" if held else "G31c"
     yield {
-        "rule": "G31c" if each["cluster"] == 1 else "G31",
+        "rule": single if each["cluster"] == 1 else "G31",
         "observe": "seats",
         "machine": "h200",
         "launch": "cooperative" if each["what"] == "gang" else "regular",
         "ctas": each["ctas"],
         "cluster": each["cluster"],
+        **holder,
         "outcome": {"free_per_group": free},
     }
 

@@ -157,7 +157,7 @@ def _crowded(layout: Layout) -> Iterator[str]:
 def _rank(layout: Layout) -> str:
     """The order of groups under a setting of `packing`.  specs/semantics.md#placement"""
     large = f"(group_start(g + 1) - group_start(g) > {SMS_PER_TPC})"
-    phase = "(pair_ -> second_of_phase(g) : 500 + second[g])"
+    phase = "(pair_ -> in_use[g] + taken[g] - second[g] : 500 + both[g] + second[g])"
     match layout.world.machine.switches.packing:
         case "best":
             return "#define group_rank(s, g) open_"
@@ -165,7 +165,6 @@ def _rank(layout: Layout) -> str:
             return "#define group_rank(s, g) (1000 - open_)"
         case _:
             return (
-                "#define second_of_phase(g) (taken[g] - second[g])\n"
                 "#define group_rank(s, g) \\\n"
                 f"        (cluster(head(s)) == 1 -> 1000 * {large} + {phase} : \\\n"
                 f"        (gang(head(s)) -> taken[g] : 1000 * {large} + taken[g]))"

@@ -157,3 +157,4 @@ def scratch(layout: Layout) -> Iterator[str]:
         yield "hidden byte seen[STREAMS], waits[STREAMS], waiting_;"
     if not all(layout.world.roomy):
         yield "hidden byte turn[STREAMS], taken[GROUPS], second[GROUPS];\n"
+        yield "hidden byte in_use[GROUPS], both[GROUPS];\n"

@@ -86,7 +86,28 @@ inline place(r)
 inline give_seats(r, s)
 {       g_ = 0;
         do
-        :: g_ < GROUPS -> taken[g_] = 0; second[g_] = 0; g_++
+        :: g_ < GROUPS ->
+                taken[g_] = 0;
+                second[g_] = 0;
+                in_use[g_] = 0;
+                both[g_] = 0;
+                m_ = group_start(g_);
+                do
+                :: m_ < group_start(g_ + 1) ->  /* the TPCs that are in use, by whomever */
+                        if
+                        :: gpu[r].held[m_] == TAKEN || gpu[r].held[mate(m_)] == TAKEN ->
+                                in_use[g_] = in_use[g_] + 1
+                        :: else
+                        fi;
+                        if
+                        :: gpu[r].held[m_] == TAKEN && gpu[r].held[mate(m_)] == TAKEN ->
+                                both[g_] = both[g_] + 1
+                        :: else
+                        fi;
+                        m_ = m_ + 2
+                :: else -> break
+                od;
+                g_++
         :: else -> break
         od;
         c_ = stream[s].started;
