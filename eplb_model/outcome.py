@@ -133,21 +133,15 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One row of a printed schedule: what was done, and what it led to."""
-
-    action: Action
-    does: str
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
-    """What went wrong on one run: the verdict, the way there, and who waits for whom."""
+    """What went wrong on one run: the verdict, the way there, and who waits for whom.
+
+    What the steps of the way did is asked of its replay (`trace.replay`), by who shows it.
+    """
 
     verdict: Verdict
     message: str
     schedule: tuple[Action, ...]
-    steps: tuple[Step, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     circle: tuple[Actor, ...] = ()
     loop: tuple[Action, ...] = ()  # for a stall: what goes on for ever

@@ -284,7 +284,9 @@ def once(state: State, question: Hashable, answer: Callable[[], T]) -> T:
 
 def put(values: tuple[T, ...], index: int, value: T) -> tuple[T, ...]:
     """The same tuple with one entry changed."""
-    return (*values[:index], value, *values[index + 1 :])
+    changed = list(values)
+    changed[index] = value
+    return tuple(changed)
 
 
 def _told(queue: tuple[Item, ...], stream: int) -> tuple[Item, ...]:

@@ -389,7 +389,9 @@ class World:
         There nobody ever waits for SMs, so it does not matter which ones a kernel takes and its
         seats are only counted.
         """
-        return tuple(_is_roomy(self, rank) for rank in self.ranks)
+        different = {id(rank): rank for rank in self.ranks}
+        roomy = {key: _is_roomy(self, rank) for key, rank in different.items()}
+        return tuple(roomy[id(rank)] for rank in self.ranks)
 
     @cached_property
     def reachable_offers(self) -> tuple[tuple[frozenset[Offer], ...], ...]:

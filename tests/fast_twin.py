@@ -56,7 +56,7 @@ def deadlocks(said: Answer) -> set[State]:
     return {
         without_seats(replay(said.found.roles.world, run).last)
         for number in said.ends.get("deadlock", ())
-        for run in renamed(said, said.trace(number).schedule)
+        for run in renamed(said, said.run_to(number).schedule)
     }
 
 
