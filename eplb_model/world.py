@@ -189,8 +189,10 @@ class World:
 
     def streams_on(self, rank: int, device: int) -> tuple[Actor, ...]:
         """The streams of one GPU of a rank."""
-        specs = self.stream_specs
-        return tuple(s for s in self.cuda_streams_of(rank) if specs[s.slot].device == device)
+        specs, streams = self.stream_specs, self.cuda_streams_of(rank)
+        if all(specs[stream.slot].device == device for stream in streams):
+            return streams
+        return tuple(s for s in streams if specs[s.slot].device == device)
 
     def streams_named(self, rank: int, name: str) -> tuple[Actor, ...]:
         """The streams that a name in a program may stand for."""
@@ -222,6 +224,18 @@ class World:
     def programs(self) -> tuple[Program, ...]:
         """By thread index."""
         return tuple(program for rank in self.ranks for program in rank.threads)
+
+    @cached_property
+    def _different_ranks(self) -> tuple[Rank, ...]:
+        """The ranks, of those that share a description (`scenario.link`) one."""
+        return tuple({id(rank): rank for rank in self.ranks}.values())
+
+    @cached_property
+    def operations(self) -> tuple[HostOperation, ...]:
+        """All that any program says, the text of ranks that share one once."""
+        return tuple(
+            op for rank in self._different_ranks for program in rank.threads for op in program.code
+        )
 
     @cached_property
     def stream_specs(self) -> tuple[Stream, ...]:
@@ -309,10 +323,9 @@ class World:
     @cached_property
     def _takers(self) -> frozenset[str]:
         """Kernels of which some launch takes variables from a peer."""
-        operations = [op for program in self.programs for op in program.code]
         return frozenset(
             kernel
-            for op in operations
+            for op in self.operations
             if (kernel := getattr(op, "kernel", None)) is not None
             and any(hasattr(move.source, "rank") for move in getattr(op, "moves", ()))
         )
@@ -335,14 +348,13 @@ class World:
     @cached_property
     def awaited(self) -> frozenset[str]:
         """Kernels of which some thread waits for the n-th launch: their numbers stay."""
-        operations = [op for program in self.programs for op in program.code]
-        return frozenset(name for op in operations for what, name in op.offers() if what == "await")
+        offers = (offer for op in self.operations for offer in op.offers())
+        return frozenset(name for what, name in offers if what == "await")
 
     @cached_property
     def names_buffers(self) -> bool:
         """Whether any operation says which buffers it reads or writes."""
-        operations = [op for program in self.programs for op in program.code]
-        return any(getattr(op, "reads", ()) or getattr(op, "writes", ()) for op in operations)
+        return any(getattr(op, "reads", ()) or getattr(op, "writes", ()) for op in self.operations)
 
     @cached_property
     def claimed(self) -> tuple[frozenset[str], ...]:
@@ -354,7 +366,7 @@ class World:
 
     @cached_property
     def cyclic(self) -> bool:
-        return any(program.cyclic for program in self.programs)
+        return any(program.cyclic for rank in self._different_ranks for program in rank.threads)
 
     def backwards(self, rank: int) -> bool:
         """Whether this rank starts the CTAs of a grid from the last index (switch `cta_order`)."""
@@ -379,7 +391,12 @@ class World:
 
     @cached_property
     def partners(self) -> dict[tuple[int, str, int], tuple[int, ...]]:
-        """By rank, kernel and channel, whom it meets, once somebody has asked (`ops.kernel`)."""
+        """By rank, kernel and channel, whom it meets, once somebody has asked (`ops.meetings`)."""
+        return {}
+
+    @cached_property
+    def offsets(self) -> dict[tuple[str, int], frozenset[int]]:
+        """The same by kernel and channel alone, in numbers that count from the rank that asks."""
         return {}
 
     @cached_property
@@ -389,14 +406,15 @@ class World:
         There nobody ever waits for SMs, so it does not matter which ones a kernel takes and its
         seats are only counted.
         """
-        different = {id(rank): rank for rank in self.ranks}
-        roomy = {key: _is_roomy(self, rank) for key, rank in different.items()}
+        roomy = {id(rank): _is_roomy(self, rank) for rank in self._different_ranks}
         return tuple(roomy[id(rank)] for rank in self.ranks)
 
     @cached_property
     def reachable_offers(self) -> tuple[tuple[frozenset[Offer], ...], ...]:
         """Per thread and program counter: what its remaining text may still bring about."""
-        return tuple(_reachable_offers(program) for program in self.programs)
+        different = {id(program): program for program in self.programs}
+        offers = {key: _reachable_offers(program) for key, program in different.items()}
+        return tuple(offers[id(program)] for program in self.programs)
 
 
 def _by_rank(actors: tuple[Actor, ...], ranks: int) -> tuple[tuple[Actor, ...], ...]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from eplb_model.distributor import arrive, why_not_placed
-from eplb_model.ops.meetings import Meeting, partners
+from eplb_model.ops.meetings import Meeting, offsets, partners
 from eplb_model.ops.moves import Move, Moves, PeerVariable, moved
 from eplb_model.ops.registry import StreamStep, stream_operation
 from eplb_model.ops.tensors import Buffer
@@ -25,7 +25,7 @@ from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import Count, Run, State, once, put
 from eplb_model.world import Kernel, Meets, Offer, World
 
-MANY = 16  # peers; so many are looked for together, for all ranks
+MANY = 16  # ranks; among more, who is absent is looked for together, for all of them
 
 
 @stream_operation
@@ -209,17 +209,20 @@ def _absent(
         return
     index = _channel(state.world, rank, kernel, run, choice)
     wanted = Meeting(kernel.meets.grain, kernel.meets.kernel, work.number, index)
-    peers = partners(state.world, rank, kernel, index)
-    if len(peers) < MANY:
+    ranks = len(state.world.ranks)
+    if ranks <= MANY:
+        peers = partners(state.world, rank, kernel, index)
         yield from (peer for peer in peers if not is_there(state, peer, wanted))
-    else:
-        yield from sorted(once(state, wanted, lambda: _all_absent(state, wanted)) & set(peers))
+        return
+    met = offsets(state.world, kernel, index)
+    absent = once(state, wanted, lambda: _all_absent(state, wanted))
+    yield from (peer for peer in absent if (peer - rank) % ranks in met)
 
 
-def _all_absent(state: State, wanted: Meeting) -> frozenset[int]:
-    """The ranks that have not done what a meeting asks."""
+def _all_absent(state: State, wanted: Meeting) -> tuple[int, ...]:
+    """The ranks that have not done what a meeting asks, in order."""
     everyone = range(len(state.world.ranks))
-    return frozenset(rank for rank in everyone if not is_there(state, rank, wanted))
+    return tuple(rank for rank in everyone if not is_there(state, rank, wanted))
 
 
 def meeting(state: State, me: Actor, choice: int | None) -> Meeting | None:
