@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from eplb_model.machine import Footprint, Machine
 from eplb_model.outcome import Actor, Wait
+from eplb_model.placement import seats
 
 if TYPE_CHECKING:
     from eplb_model.claims import Claim
@@ -314,6 +315,13 @@ class World:
         return {name: index for index, name in enumerate(self.kernels)}
 
     @cached_property
+    def launchable(self) -> frozenset[str]:
+        """The kernels of which an empty GPU takes what has to be resident at once (G19)."""
+        return frozenset(
+            name for name, kernel in self.kernels.items() if _can_ever_fit(self.machine, kernel)
+        )
+
+    @cached_property
     def counted(self) -> frozenset[str]:
         """Kernels whose launches are numbered: they meet, are met, or are awaited."""
         names = {k.meets.kernel for k in self.kernels.values() if k.meets}
@@ -455,6 +463,11 @@ def _is_roomy(world: World, rank: Rank) -> bool:
         for stream, kernels in by_stream.items()
         for kernel in kernels
     )
+
+
+def _can_ever_fit(machine: Machine, kernel: Kernel) -> bool:
+    wanted = kernel.ctas if kernel.gang else kernel.cluster
+    return len(seats(machine, (), kernel.footprint, kernel.cluster, wanted, kernel.gang)) == wanted
 
 
 def _fits_beside(machine: Machine, kernel: Kernel, held: int) -> bool:

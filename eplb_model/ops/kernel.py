@@ -12,7 +12,9 @@ Rules (specs/semantics.md#run-kernel; G32, N2, N3, N8, E9-E11):
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from copy import copy
 from dataclasses import dataclass, replace
+from itertools import tee
 from typing import ClassVar
 
 from eplb_model.distributor import arrive, why_not_placed
@@ -210,19 +212,19 @@ def _absent(
     index = _channel(state.world, rank, kernel, run, choice)
     wanted = Meeting(kernel.meets.grain, kernel.meets.kernel, work.number, index)
     ranks = len(state.world.ranks)
-    if ranks <= MANY:
+    met = offsets(state.world, kernel, index)
+    if ranks <= MANY or 2 * len(met) < ranks:
         peers = partners(state.world, rank, kernel, index)
         yield from (peer for peer in peers if not is_there(state, peer, wanted))
         return
-    met = offsets(state.world, kernel, index)
-    absent = once(state, wanted, lambda: _all_absent(state, wanted))
+    absent = copy(once(state, wanted, lambda: tee(_all_absent(state, wanted), 1)[0]))
     yield from (peer for peer in absent if (peer - rank) % ranks in met)
 
 
-def _all_absent(state: State, wanted: Meeting) -> tuple[int, ...]:
-    """The ranks that have not done what a meeting asks, in order."""
+def _all_absent(state: State, wanted: Meeting) -> Iterator[int]:
+    """The ranks that have not done what a meeting asks; most who ask read the first ones alone."""
     everyone = range(len(state.world.ranks))
-    return tuple(rank for rank in everyone if not is_there(state, rank, wanted))
+    return (rank for rank in everyone if not is_there(state, rank, wanted))
 
 
 def meeting(state: State, me: Actor, choice: int | None) -> Meeting | None:

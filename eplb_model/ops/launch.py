@@ -36,7 +36,6 @@ from eplb_model.ops.thread_state import (
     with_group,
 )
 from eplb_model.outcome import Actor, Clauses, Wait
-from eplb_model.placement import seats
 from eplb_model.state import NOBODY, Failure, Pending, State
 from eplb_model.world import Kernel, Offer
 
@@ -322,18 +321,13 @@ def _refused(state: State, me: Actor, kernel: Kernel, stream: Actor) -> str | No
     device, mine = state.world.stream_specs[stream.slot].device, current_of(state, me).device
     if device != mine and not _is_of_nccl(kernel):
         return f"{kernel.name}: {stream} is on device {device}, the thread on device {mine}"
-    if not _can_ever_fit(state.world.machine, kernel):
+    if kernel.name not in state.world.launchable:
         return f"{kernel.name}: a grid of {kernel.ctas} can't be resident"
     return None
 
 
 def _is_of_nccl(kernel: Kernel) -> bool:
     return kernel.meets is not None and kernel.meets.grain == "channel"
-
-
-def _can_ever_fit(machine: Machine, kernel: Kernel) -> bool:
-    wanted = kernel.ctas if kernel.gang else kernel.cluster
-    return len(seats(machine, (), kernel.footprint, kernel.cluster, wanted, kernel.gang)) == wanted
 
 
 def _numbered(state: State, rank: int, kernel: str) -> tuple[State, int]:
