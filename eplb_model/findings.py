@@ -7,17 +7,20 @@ every schedule is followed again, step by step, before it is told.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from eplb_model.explore.fast.answer import Answer
-from eplb_model.explore.search import Exploration
 from eplb_model.explore.shorten import shorten
-from eplb_model.explore.stall import GivenUp, find_stall
 from eplb_model.outcome import Action, Finding, Verdict
 from eplb_model.properties import NOBODY_IS_LEFT_OUT, never_again, somebody_can_move, violation
 from eplb_model.state import State
 from eplb_model.trace import end_of, replay
 from eplb_model.wait_for import circle, stuck_set, waiting
 from eplb_model.world import World
+
+if TYPE_CHECKING:
+    from eplb_model.explore.search import Exploration
+    from eplb_model.explore.stall import GivenUp
 
 # Where several kinds of end are reached, the first of these is the verdict.
 PRECEDENCE: tuple[Verdict, ...] = ("violation", "misuse", "race", "deadlock", "stall")
@@ -46,6 +49,8 @@ def _at_the_end_of(found: Exploration, number: int, verdict: Verdict) -> Finding
 
 
 def _stall(found: Exploration) -> Finding | None:
+    from eplb_model.explore.stall import find_stall  # noqa: PLC0415 (only such a search needs it)
+
     stall = find_stall(found)
     if stall is None:
         return None

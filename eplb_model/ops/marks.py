@@ -14,6 +14,8 @@ from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import DONE, Mark, Pending, State
 from eplb_model.world import StreamOperation
 
+UNRECORDED = "wait on an unrecorded event"  # what a scenario may forbid
+
 
 class Event(NamedTuple):
     """The value of a CUDA event in memory: the mark of its latest record, None if it has none."""

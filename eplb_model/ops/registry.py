@@ -1,7 +1,8 @@
 """How an operation joins the vocabulary: one decorated class, its fields annotated with roles.
 
 The vector loader, the generator of random programs, the JSON Schema and the checklist of
-specs/semantics.md all read `OPERATIONS` and the roles; nothing else has to know a new operation.
+specs/semantics.md all read the vocabulary (`vocabulary.OPERATIONS`, which says in which module a
+kind is) and the roles; nothing else has to know a new operation.
 """
 
 from __future__ import annotations
@@ -44,18 +45,18 @@ BufferName = Annotated[str, Role("buffers")]
 EngineName = Annotated[str, Role("engine", declares=True)]
 Buffers = Annotated[tuple[str, ...], Role("buffers")]
 
-OPERATIONS: dict[str, type] = {}  # host operations by kind: what a program may say
-STREAM_OPERATIONS: dict[str, type] = {}  # what these put into streams
+HOST: dict[str, type] = {}  # host operations by kind, those whose modules are loaded
+STREAM: dict[str, type] = {}  # what these put into streams
 
 
 def operation(cls: T) -> T:
     """Register a host operation under the snake_case of its class name."""
-    return _register(cls, OPERATIONS)
+    return _register(cls, HOST)
 
 
 def stream_operation(cls: T) -> T:
     """Register work that streams do."""
-    return _register(cls, STREAM_OPERATIONS)
+    return _register(cls, STREAM)
 
 
 def _register(cls: T, table: dict[str, type]) -> T:

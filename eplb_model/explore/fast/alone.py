@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from eplb_model.ops.collectives import AllReduce, Barrier
 from eplb_model.ops.moves import peers_read
-from eplb_model.ops.one_sided import Read
-from eplb_model.ops.point_to_point import Irecv, Isend, WaitRequests
 from eplb_model.world import HostOperation, Kernel, Rank, World
 
+COUPLING = frozenset({"all_reduce", "barrier", "isend", "irecv", "wait_requests", "read"})
 PEER = Rank((), ())  # does nothing; it is there so that odd ranks stay odd
 
 
@@ -61,7 +59,7 @@ def _operations(world: World, rank: int) -> list[HostOperation]:
 
 def _couples(op: HostOperation) -> bool:
     """Whether an operation reads or changes something of another rank."""
-    if isinstance(op, (AllReduce, Barrier, Isend, Irecv, WaitRequests, Read)):
+    if op.kind in COUPLING:
         return True
     if getattr(op, "timeout", False):
         return True  # asks whether a peer can still come
