@@ -4,7 +4,7 @@ Rules (specs/semantics.md#verdicts):
 - Never "ok" when a bound cut the search.
 - A switch that stands for several settings is run under each; different verdicts make `may`.
 - A finding says how it is reached by the shortest schedule of the search that found it.
-- What the fast search can do without is imported where it is needed: many checks are a process each.
+- What the fast search can do without is imported where it is needed: a check is often a process.
 """
 
 from __future__ import annotations

@@ -9,10 +9,8 @@ Rules:
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
-import traceback
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -66,6 +64,8 @@ class CommandLine:
         except KeyboardInterrupt:
             return INTERRUPTED
         except Exception:  # noqa: BLE001 (the last frame: whatever escapes is ours, and has its own code)
+            import traceback  # noqa: PLC0415 (only an error of ours needs it)
+
             traceback.print_exc()
             self._say("this is our own error, not yours; please report it")
             return OUR_ERROR
@@ -136,6 +136,8 @@ class CommandLine:
         return f"examples:\n{shown}" if shown else ""
 
     def _unknown(self, asked: str) -> str:
+        import difflib  # noqa: PLC0415 (only a mistake needs it)
+
         close = difflib.get_close_matches(asked, self.commands, 1)
         near = f"close to it: {close[0]}; " if close else ""
         return f"unknown command {asked!r}; {near}known: {', '.join(self.commands)}"
