@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from eplb_model.machine import FOOTPRINTS, Machine
 from eplb_model.ops import OPERATIONS
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     from eplb_model.claims import Claim
 
 
-@dataclass(frozen=True, slots=True)
-class If:
+class If(NamedTuple):
     """Take one of two ways."""
 
     condition: Condition
@@ -50,8 +49,7 @@ class If:
     otherwise: tuple[Statement, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(NamedTuple):
     """Do the body `times` times, or until the condition fails before a round."""
 
     times: int
@@ -59,16 +57,14 @@ class Repeat:
     condition: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Forever:
+class Forever(NamedTuple):
     """Do the body for ever, or until the condition fails before a round."""
 
     body: tuple[Statement, ...]
     condition: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Try:
+class Try(NamedTuple):
     """Where an operation of the body raises, go on with the handler."""
 
     body: tuple[Statement, ...]
@@ -110,8 +106,7 @@ class RankPlan:
     initial: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """What a protocol makes of parameters: the plan of every rank, and what it says of itself."""
 
     ranks: tuple[RankPlan, ...]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from typing import NamedTuple
 
 from eplb_model.distributor import kernel_of
@@ -32,8 +32,7 @@ class Step(NamedTuple):
     does: str
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """A schedule with its states: one more state than actions."""
 
     schedule: tuple[Action, ...]

@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from eplb_model.format.document import describe, listing
 from eplb_model.format.statements import Use
@@ -27,8 +27,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What the programs of one rank may name."""
 
     rank: int

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from functools import cache
-from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from eplb_model.format.document import describe, listing
 from eplb_model.format.template import Node, near
@@ -42,8 +42,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(NamedTuple):
     """A field of an operation as a vector may give it."""
 
     name: str
@@ -76,8 +75,7 @@ def arguments_of(operation: type) -> tuple[Argument, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """A name in a program: what it names, where it stands, and the operation that it is for."""
 
     role: Role
@@ -87,8 +85,7 @@ class Use:
     rank: int | None = None  # of a peer, where the name is one of its variables
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramText:
+class ProgramText(NamedTuple):
     """A thread's program as it was read, with the names that it uses."""
 
     body: tuple[Statement, ...]

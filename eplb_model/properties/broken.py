@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from eplb_model.outcome import Verdict
 from eplb_model.properties.registry import PROPERTIES
@@ -16,8 +15,7 @@ ALWAYS = ("always", "agree")
 AT_END = ("at_end", "eventually")  # a run that has ended comes to nothing else
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(NamedTuple):
     """A property or claim that a state breaks."""
 
     verdict: Verdict

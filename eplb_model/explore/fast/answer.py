@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from eplb_model.explore.fast.alone import NotCovered, not_covered
@@ -33,8 +32,7 @@ class Run(NamedTuple):
     last: State
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The states in which runs end, by kind, and how to get to them."""
 
     found: Found
