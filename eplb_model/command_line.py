@@ -17,7 +17,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from eplb_model.completion import bash_script, completed
 from eplb_model.outcome import BAD_INPUT, INTERRUPTED, LACKING, OUR_ERROR, Lacking, UsageError
 
 VECTORS = Path(__file__).with_name("vectors")  # vector.VECTORS, without loading what reads them
@@ -72,12 +71,15 @@ class CommandLine:
         return code
 
     def parser(self, words: Sequence[str]) -> argparse.ArgumentParser:
-        """The parser for a command line; it knows the arguments of the command in `words` only."""
+        """The parser for a command line; it knows the arguments of the command in `words` only.
+
+        If a command comes first, it is the only one there is.
+        """
         whole = argparse.ArgumentParser(
             prog=self.prog,
             description=self.about,
             epilog=self._examples(self.commands) + f"\n\nmore: {self.prog} COMMAND --help",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_of_any_width,
         )
         whole.add_argument(
             "--version", action=_Print, nargs=0, const=self.version, help="print the version"
@@ -93,18 +95,23 @@ class CommandLine:
         asked = next((word for word in words if not word.startswith("-")), None)
         if asked is not None and asked not in self.commands:
             raise UsageError(self._unknown(asked))
-        for name, text in self.commands.items():
+        parsers = [whole]
+        for name in (asked,) if asked is not None and asked == words[0] else self.commands:
+            text = self.commands[name]
             sub = subparsers.add_parser(
                 name,
                 help=text,
                 description=text,
                 epilog=self._examples((name,)),
-                formatter_class=argparse.RawDescriptionHelpFormatter,
+                formatter_class=_of_any_width,
             )
+            parsers.append(sub)
             if name == asked:
                 module = self._module(name)
                 module.add_arguments(sub)
                 sub.set_defaults(run=module.run)
+        for each in parsers:
+            each.formatter_class = argparse.RawDescriptionHelpFormatter
         return whole
 
     def version(self) -> str:
@@ -114,6 +121,8 @@ class CommandLine:
 
     def completion(self) -> str:
         """The completion script for bash."""
+        from eplb_model.completion import bash_script, completed  # noqa: PLC0415 (seldom asked for)
+
         return bash_script(
             self.prog,
             {name: completed(self._help_of(name)) for name in self.commands},
@@ -144,6 +153,14 @@ class CommandLine:
 
     def _say(self, text: str) -> None:
         print(f"{self.prog}: {text}", file=sys.stderr)
+
+
+def _of_any_width(prog: str) -> argparse.HelpFormatter:
+    """For parsers under construction: argparse makes a formatter to check each argument.
+
+    To know how wide the terminal is, it would import what packs archives.
+    """
+    return argparse.RawDescriptionHelpFormatter(prog, width=80)
 
 
 class _Print(argparse.Action):
