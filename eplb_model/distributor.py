@@ -26,11 +26,12 @@ from eplb_model.world import Kernel
 def flow(state: State, rank: int) -> State:
     """Let everything happen on one GPU that happens at once."""
     state = _pass_satisfied(state, rank)
+    before = state
     if state.world.machine.switches.distributor == "arrival":
         for stream in state.world.streams_of(rank):
             if can_arrive(state, stream):
-                state = _take_in(state, stream)
-    return _place(state, rank)
+                state = _take_in(state, stream)  # and place what may be placed
+    return _place(state, rank) if state is before else state
 
 
 def arrive(state: State, stream: Actor) -> State:
@@ -194,7 +195,7 @@ def _seat(state: State, rank: int, each: _Candidate, one_cluster: bool, below: i
 
 def _in_order_of_service(state: State, rank: int) -> Iterator[_Candidate]:
     """Waiting kernels: by arrival up to the first gang, the most urgent of these first."""
-    left = [each for each in _candidates(state, rank) if each.waits]
+    left = _waiting(state, rank)
     while left:
         gang = next((i for i, each in enumerate(left) if each.kernel.gang), len(left) - 1)
         first = min(left[: gang + 1], key=lambda each: (each.priority, each.order))
@@ -202,14 +203,13 @@ def _in_order_of_service(state: State, rank: int) -> Iterator[_Candidate]:
         yield first
 
 
-def _candidates(state: State, rank: int) -> list[_Candidate]:
+def _waiting(state: State, rank: int) -> list[_Candidate]:
     world = state.world
     strict = world.machine.switches.priority == "strict"
     return [
-        _Candidate(
-            order, run, kernel_of(state, run), world.stream_specs[run.stream].priority * strict
-        )
+        _Candidate(order, run, kernel, world.stream_specs[run.stream].priority * strict)
         for order, run in enumerate(state.devices[rank].arrived)
+        if len(run.seats) < (kernel := kernel_of(state, run)).ctas
     ]
 
 

@@ -39,15 +39,16 @@ def seats(
     """
     slots = _slots(machine, occupants, footprint)
     room = _Room(machine, slots, cluster, gang, below)
-    if gang and room.slots < ctas:
+    least = ctas if gang else 0
+    if room.slots < least:
         return b""
     taken = bytearray()
     while len(taken) < ctas:
         places = room.take()
         if places is None:
-            return b"" if gang else bytes(taken)
+            break
         taken.extend(places)
-    return bytes(taken)
+    return bytes(taken) if len(taken) >= least else b""
 
 
 @lru_cache(maxsize=10_000)

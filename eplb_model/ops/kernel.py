@@ -212,8 +212,8 @@ def _absent(
     index = _channel(state.world, rank, kernel, run, choice)
     wanted = Meeting(kernel.meets.grain, kernel.meets.kernel, work.number, index)
     ranks = len(state.world.ranks)
-    met = offsets(state.world, kernel, index)
-    if ranks <= MANY or 2 * len(met) < ranks:
+    met = offsets(state.world, kernel, index) if ranks > MANY else ()
+    if 2 * len(met) < ranks:
         peers = partners(state.world, rank, kernel, index)
         yield from (peer for peer in peers if not is_there(state, peer, wanted))
         return

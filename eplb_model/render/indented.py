@@ -29,10 +29,14 @@ def indented(value: object, lead: str = "\n") -> str:
         return quoted(value)
     inner = f"{lead} "
     if isinstance(value, Mapping) and value:
-        members = [f"{_key(key)}: {indented(each, inner)}" for key, each in value.items()]
+        members = [
+            f"{_key(key)}: {quoted(each) if type(each) is str else indented(each, inner)}"
+            for key, each in value.items()
+        ]
         return f"{{{inner}{f',{inner}'.join(members)}{lead}}}"
     if isinstance(value, (list, tuple)) and value:
-        return f"[{inner}{f',{inner}'.join([indented(each, inner) for each in value])}{lead}]"
+        elements = [quoted(each) if type(each) is str else indented(each, inner) for each in value]
+        return f"[{inner}{f',{inner}'.join(elements)}{lead}]"
     return json.dumps(value)
 
 
