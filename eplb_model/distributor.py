@@ -25,18 +25,17 @@ from eplb_model.world import Kernel
 
 def flow(state: State, rank: int) -> State:
     """Let everything happen on one GPU that happens at once."""
-    state = _pass_satisfied(state, rank)
-    before = state
+    state, placed = _pass_satisfied(state, rank), None
     if state.world.machine.switches.distributor == "arrival":
         for stream in state.world.streams_of(rank):
             if can_arrive(state, stream):
-                state = _take_in(state, stream)  # and place what may be placed
-    return _place(state, rank) if state is before else state
+                state, placed = _take_in(state, stream)
+    return _place(state, rank) if placed is None else placed
 
 
 def arrive(state: State, stream: Actor) -> State:
     """The kernel at the head of a stream reaches the distributor (`distributor` set to `any`)."""
-    return _place(_take_in(state, stream), stream.rank)
+    return _take_in(state, stream)[1]
 
 
 def can_arrive(state: State, stream: Actor) -> bool:
@@ -113,7 +112,8 @@ def _pass_satisfied(state: State, rank: int) -> State:
     return state
 
 
-def _take_in(state: State, stream: Actor) -> State:
+def _take_in(state: State, stream: Actor) -> tuple[State, State]:
+    """A kernel arrives: the state before and after what is there then is placed."""
     head = state.head(stream)
     name = None if head is None else head.work.kernel
     assert name is not None, "[model bug] nothing to take in"
@@ -123,8 +123,8 @@ def _take_in(state: State, stream: Actor) -> State:
     state = state.with_device(stream.rank, device._replace(arrived=(*device.arrived, run)))
     placed = _place(state, stream.rank)
     if len(device.arrived) and not state.waited and _waits(placed, stream):
-        return state._replace(waited=True)
-    return state
+        return state._replace(waited=True), placed._replace(waited=True)
+    return state, placed
 
 
 def _waits(state: State, stream: Actor) -> bool:
