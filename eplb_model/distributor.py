@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from eplb_model.outcome import Actor, Clauses
 from eplb_model.placement import Occupants, holders_slots, most_in_one_group, seats
-from eplb_model.state import Run, State
+from eplb_model.state import Device, Run, State
 from eplb_model.world import Kernel
 
 
@@ -120,7 +120,8 @@ def _take_in(state: State, stream: Actor) -> tuple[State, State]:
     classes = state.world.classes(name, stream.rank)
     device = state.devices[stream.rank]
     run = Run(stream.slot, b"", (0,) * len(classes))
-    state = state.with_device(stream.rank, device._replace(arrived=(*device.arrived, run)))
+    arrived = (*device.arrived, run)
+    state = state.with_device(stream.rank, Device(device.queues, arrived, *device[2:]))
     placed = _place(state, stream.rank)
     if len(device.arrived) and not state.waited and _waits(placed, stream):
         return state._replace(waited=True), placed._replace(waited=True)
@@ -137,10 +138,6 @@ class _Candidate(NamedTuple):
     run: Run
     kernel: Kernel
     priority: int
-
-    @property
-    def waits(self) -> bool:
-        return len(self.run.seats) < self.kernel.ctas
 
 
 def _place(state: State, rank: int) -> State:
@@ -162,9 +159,9 @@ def _serve_once(state: State, rank: int, one_cluster_each: bool) -> State:
         if not any(_bars(state, other, each) for other in stuck):
             below = _below(_keepers(state, stuck, each))
             state = _seat(state, rank, each, one_cluster_each, below)
-        after = each._replace(run=_still_there(state, each.run))
-        if after.waits and (state is before or not one_cluster_each):
-            stuck.append(after)
+        run = _still_there(state, each.run)
+        if len(run.seats) < each.kernel.ctas and (state is before or not one_cluster_each):
+            stuck.append(each._replace(run=run))
     return state
 
 
@@ -178,7 +175,7 @@ def _seat(state: State, rank: int, each: _Candidate, one_cluster: bool, below: i
     kernel, run = each.kernel, each.run
     wanted = kernel.ctas - len(run.seats)
     if state.world.roomy[rank]:
-        return state.with_run(rank, run._replace(seats=run.seats + bytes(wanted)))
+        return state.with_run(rank, Run(run.stream, run.seats + bytes(wanted), run.ended))
     if one_cluster and not kernel.gang:
         wanted = min(wanted, kernel.cluster)
     more = seats(
@@ -190,7 +187,7 @@ def _seat(state: State, rank: int, each: _Candidate, one_cluster: bool, below: i
         kernel.gang,
         below,
     )
-    return state.with_run(rank, run._replace(seats=run.seats + more)) if more else state
+    return state.with_run(rank, Run(run.stream, run.seats + more, run.ended)) if more else state
 
 
 def _in_order_of_service(state: State, rank: int) -> Iterator[_Candidate]:

@@ -86,10 +86,10 @@ class RunKernel(StreamStep):
             while kernel.ends == "together" and _may_end(
                 state, me, self, kernel, run, ended, choice
             ):
-                ended = _one_more(run._replace(ended=ended), choice)
+                ended = _one_more(Run(run.stream, run.seats, ended), choice)
         if sum(ended) == kernel.ctas:
             return _complete(state, me, self)
-        return state.with_run(me.rank, run._replace(ended=ended))
+        return state.with_run(me.rank, Run(run.stream, run.seats, ended))
 
 
 def completed(state: State, rank: int, kernel: str, number: int) -> bool:
@@ -172,7 +172,7 @@ def _may_end(
     choice: int | None,
 ) -> bool:
     """Whether the next CTA of the class could end as well, after those that have ended."""
-    later = run._replace(ended=ended)
+    later = Run(run.stream, run.seats, ended)
     members = state.world.classes(kernel.name, me.rank)[choice or 0]
     return (
         ended[choice or 0] < len(members)

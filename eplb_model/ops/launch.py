@@ -36,7 +36,7 @@ from eplb_model.ops.thread_state import (
     with_group,
 )
 from eplb_model.outcome import Actor, Clauses, Wait
-from eplb_model.state import NOBODY, Failure, Pending, State
+from eplb_model.state import NOBODY, Count, Failure, Pending, State
 from eplb_model.world import Kernel, Offer
 
 # What a memset, and a copy within the device, are for the distributor: kernels of one small CTA.
@@ -334,6 +334,5 @@ def _numbered(state: State, rank: int, kernel: str) -> tuple[State, int]:
     if kernel not in state.world.counted:
         return state, 0
     count = state.count_of(rank, kernel)
-    return state.with_count(
-        rank, kernel, count._replace(launched=count.launched + 1)
-    ), count.launched
+    later = Count(count.launched + 1, count.completed)
+    return state.with_count(rank, kernel, later), count.launched
