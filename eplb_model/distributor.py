@@ -193,11 +193,12 @@ def _seat(state: State, rank: int, each: _Candidate, one_cluster: bool, below: i
 def _in_order_of_service(state: State, rank: int) -> Iterator[_Candidate]:
     """Waiting kernels: by arrival up to the first gang, the most urgent of these first."""
     left = _waiting(state, rank)
-    while left:
+    while len(left) > 1:
         gang = next((i for i, each in enumerate(left) if each.kernel.gang), len(left) - 1)
         first = min(left[: gang + 1], key=lambda each: (each.priority, each.order))
         left.remove(first)
         yield first
+    yield from left
 
 
 def _waiting(state: State, rank: int) -> list[_Candidate]:

@@ -179,7 +179,8 @@ def link(scenario: Scenario) -> World:
     groups = {"world": everyone, **scenario.groups}
     fixed = tuple(ranks), groups, scenario.claims, scenario.forbids
     world = World(scenario.machine, kernels, *fixed)
-    for rank in range(len(ranks)):
+    first = {id(described): rank for rank, described in reversed([*enumerate(ranks)])}
+    for rank in sorted(first.values()):  # of ranks that share a description, the first
         _check_devices(world, rank)
     return world
 

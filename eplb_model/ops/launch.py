@@ -81,7 +81,8 @@ class Launch(HostStep):
 
     def _call(self, state: State, me: Actor) -> Kept:
         stream = stream_of(state, me, self.stream)
-        reads, writes = (in_blocks(state, me.rank, names) for names in (self.reads, self.writes))
+        reads = in_blocks(state, me.rank, self.reads)
+        writes = in_blocks(state, me.rank, self.writes)
         return Kept(self.kernel, stream.slot, reads, writes, self.moves)
 
     def _is_kept(self, state: State, me: Actor) -> bool:

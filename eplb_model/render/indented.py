@@ -30,7 +30,8 @@ def indented(value: object, lead: str = "\n") -> str:
     inner = f"{lead} "
     if isinstance(value, Mapping) and value:
         members = [
-            f"{_key(key)}: {quoted(each) if type(each) is str else indented(each, inner)}"
+            f"{quoted(key) if type(key) is str else _key(key)}: "
+            f"{quoted(each) if type(each) is str else indented(each, inner)}"
             for key, each in value.items()
         ]
         return f"{{{inner}{f',{inner}'.join(members)}{lead}}}"
@@ -42,4 +43,4 @@ def indented(value: object, lead: str = "\n") -> str:
 
 def _key(key: object) -> str:
     """Members have texts for names, and JSON makes one of whatever else is a key."""
-    return quoted(key) if isinstance(key, str) else quoted(json.dumps(key))
+    return quoted(key if isinstance(key, str) else json.dumps(key))
