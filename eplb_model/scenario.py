@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from eplb_model.claims import Claim
 
 
-class If(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class If:
     """Take one of two ways."""
 
     condition: Condition
@@ -49,7 +50,8 @@ class If(NamedTuple):
     otherwise: tuple[Statement, ...] = ()
 
 
-class Repeat(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Repeat:
     """Do the body `times` times, or until the condition fails before a round."""
 
     times: int
@@ -57,14 +59,16 @@ class Repeat(NamedTuple):
     condition: Condition | None = None
 
 
-class Forever(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Forever:
     """Do the body for ever, or until the condition fails before a round."""
 
     body: tuple[Statement, ...]
     condition: Condition | None = None
 
 
-class Try(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Try:
     """Where an operation of the body raises, go on with the handler."""
 
     body: tuple[Statement, ...]

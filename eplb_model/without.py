@@ -101,7 +101,7 @@ def _strip(body: Sequence[Statement], words: str) -> Iterator[Statement]:
                 kept = (tuple(_strip(part, words)) for part in (then, otherwise))
                 yield If(statement.condition, *kept)
             case Repeat(_, inner) | Forever(inner):
-                yield statement._replace(body=tuple(_strip(inner, words)))
+                yield replace(statement, body=tuple(_strip(inner, words)))
             case Try(inner, handler):
                 yield Try(tuple(_strip(inner, words)), tuple(_strip(handler, words)))
             case _ if phrase(statement) != words:

@@ -107,7 +107,7 @@ def _body_with(thread: str, body: Sequence[Statement], around: Around) -> Iterat
                 ways = (tuple(_body_with(thread, part, around)) for part in (then, otherwise))
                 yield If(condition, *ways)
             case Repeat() | Forever():
-                yield statement._replace(body=tuple(_body_with(thread, statement.body, around)))
+                yield replace(statement, body=tuple(_body_with(thread, statement.body, around)))
             case Try(inner, handler):
                 parts = (tuple(_body_with(thread, part, around)) for part in (inner, handler))
                 yield Try(*parts)

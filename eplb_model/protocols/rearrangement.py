@@ -130,8 +130,7 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
         case str():
             return names.get(value, value)
         case tuple():
-            found = [_renamed(each, names) for each in value]
-            return value._make(found) if hasattr(value, "_make") else tuple(found)
+            return tuple(_renamed(each, names) for each in value)
         case _ if hasattr(value, "__dataclass_fields__"):
             parts = fields(value)
         case _:

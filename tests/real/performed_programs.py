@@ -31,9 +31,9 @@ def _body(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
 def _statement(statement: Statement) -> Statement:
     match statement:
         case If(then=then, otherwise=otherwise):
-            return statement._replace(then=_body(then), otherwise=_body(otherwise))
+            return replace(statement, then=_body(then), otherwise=_body(otherwise))
         case Repeat(body=body) | Forever(body=body):
-            return statement._replace(body=_body(body))
+            return replace(statement, body=_body(body))
         case Try(body, handler):
             return Try(_body(body), _body(handler))
         case _:
