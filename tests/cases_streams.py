@@ -163,7 +163,7 @@ def a_copy_within_the_device_needs_room_in_its_stream() -> Scenario:
 
 
 @case("37 states: 1 deadlock 0.t0 0.a, 1 deadlock 0.t0 0.t1 0.a")
-def g4_a_launch_into_a_full_stream_holds_back_event_records() -> Scenario:
+def g4_a_launch_into_a_full_stream_keeps_events_from_being_made() -> Scenario:
     """But not a launch on another stream."""
     return scenario(
         rank(
@@ -173,6 +173,62 @@ def g4_a_launch_into_a_full_stream_holds_back_event_records() -> Scenario:
         ),
         kernels=[spinner(1), kernel("k")],
         machine=replace(TINY, queue_depth=1),
+    )
+
+
+@case("14 states: 1 deadlock 0.t0 0.t1 0.a, 1 ok")
+def g4_a_launch_into_a_full_stream_keeps_memory_from_being_made() -> Scenario:
+    return scenario(
+        rank(
+            [launch("spinner", "a"), op("set", "ready"), launch("spinner", "a")],
+            [op("wait_flag", "ready"), op("malloc"), op("set", "go")],
+        ),
+        kernels=[spinner(1)],
+        machine=replace(TINY, queue_depth=1),
+    )
+
+
+@case("37 states: 1 ok")
+def g4_an_event_that_is_there_is_recorded_during_a_launch_into_a_full_stream() -> Scenario:
+    return scenario(
+        rank(
+            [
+                op("record_event", "e", "b"),
+                launch("spinner", "a"),
+                op("set", "ready"),
+                launch("spinner", "a"),
+            ],
+            [op("wait_flag", "ready"), op("record_event", "e", "b"), op("set", "go")],
+        ),
+        kernels=[spinner(1)],
+        machine=replace(TINY, queue_depth=1),
+    )
+
+
+@case("32 states: 1 deadlock 0.t0 0.t1 0.a, 1 ok")
+def g44a_a_free_that_waits_holds_back_event_records() -> Scenario:
+    return scenario(
+        rank(
+            [
+                op("record_event", "e", "b"),
+                launch("spinner"),
+                op("set", "ready"),
+                op("free"),
+            ],
+            [op("wait_flag", "ready"), op("record_event", "e", "b"), op("set", "go")],
+        ),
+        kernels=[spinner(1)],
+    )
+
+
+@case("19 states: 1 deadlock 0.t0 0.t1 0.a, 1 ok")
+def g44a_a_free_that_waits_holds_back_the_first_record_of_an_event() -> Scenario:
+    return scenario(
+        rank(
+            [launch("spinner"), op("set", "ready"), op("free")],
+            [op("wait_flag", "ready"), op("record_event", "e", "b"), op("set", "go")],
+        ),
+        kernels=[spinner(1)],
     )
 
 

@@ -10,6 +10,35 @@ from eplb_real.gpu.tables import written
 
 Seen = Mapping[str, Any]
 
+SMS = 132
+# What the probe calls things, as parameters of vectors.
+WAITERS: Mapping[str, Mapping[str, Any]] = {
+    "gang": {"waiter_launch": "cooperative"},
+    "gang of pairs": {"waiter_launch": "cooperative", "waiter_cluster": 2},
+    "regular": {},
+    "clusters of 4": {"waiter_cluster": 4, "waiter_footprint": "spinner"},
+}
+LATER: Mapping[str, Mapping[str, Any]] = {
+    "small kernel": {},
+    "small cluster": {"later_ctas": 2, "later_cluster": 2},
+    "small gang": {"later_launch": "cooperative"},
+    "urgent small kernel": {"later_priority": -1},
+    "urgent small gang": {"later_launch": "cooperative", "later_priority": -1},
+}
+CALLS = {
+    "malloc": "malloc", "host_alloc": "host_alloc", "free": "free", "host_free": "host_free",
+    "empty_cache": "empty_cache", "device_synchronize": "device_synchronize",
+    "stream_synchronize": "other_stream_synchronize", "event_create_record": "event_record",
+    "record": "event_rerecord", "wait": "event_wait", "event_synchronize": "event_synchronize",
+    "h2d_pinned": "h2d_pinned", "h2d_pageable": "h2d_pageable", "d2h_pinned": "d2h_pinned",
+    "d2h_pageable": "d2h_pageable", "item": "d2h_pageable", "d2d": "d2d",
+    "peer_free_launch": "launch",
+}  # fmt: skip
+SECOND_CALLS = {
+    "peer_free_launch": "launch", "event_create_record": "record", "record": "rerecord",
+    "malloc": "malloc",
+}  # fmt: skip
+
 
 def groups(seen: Sequence[Seen]) -> list[list[int]]:
     """The SMs that were seen in one cluster, joined where they overlap; largest index last.
@@ -39,7 +68,7 @@ def profile(seen: Sequence[Seen], name: str, provenance: Mapping[str, Any]) -> d
 
 
 def rows(seen: Sequence[Seen]) -> Iterator[dict[str, Any]]:
-    """Rows of a measured table: seats on an empty device, the largest gangs beside holders."""
+    """Rows of a measured table: what the vectors of the catalogue ask, with what was seen."""
     layout = groups(seen)
     group_of = {sm: index for index, group in enumerate(layout) for sm in group}
     for each in seen:
@@ -60,6 +89,16 @@ def rows(seen: Sequence[Seen]) -> Iterator[dict[str, Any]]:
                 yield from _largest(each)
             case "waiter":
                 yield from _waiter(each)
+            case "head of line":
+                yield _head_of_line(each)
+            case "carve-out":
+                yield _split(each)
+            case "queue depth":
+                yield from _depth(each)
+            case "call" if each["call"] in CALLS:
+                yield _call(each)
+            case "two threads":
+                yield _two_threads(each)
             case _:
                 pass
 
@@ -94,12 +133,71 @@ def _largest(each: Seen) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
+def _head_of_line(each: Seen) -> dict[str, Any]:
+    return {
+        "rule": "G17b" if each["waits"] == "regular" else "G12, G17",
+        "vector": "head_of_line",
+        "set": {**WAITERS[each["waits"]], **LATER[each["later"]]},
+        "observe": "run",
+        "outcome": "completes" if each["passes"] else "hang",
+    }
+
+
+def _split(each: Seen) -> dict[str, Any]:
+    fits = each["started"] == SMS
+    return {
+        "rule": "G25",
+        "vector": "split_of_an_sm",
+        "set": {"holder_shared_bytes": each["resident_kib"] * 1024},
+        "observe": "run" if fits else "started 0.large",
+        "outcome": "completes" if fits else each["started"],
+    }
+
+
+def _depth(each: Seen) -> Iterator[dict[str, Any]]:
+    for behind, outcome in ((each["accepted"], "returns"), (each["accepted"] + 1, "blocks")):
+        yield {
+            "rule": "G3",
+            "vector": "launch_queue_depth",
+            "set": {"machine": "h200", "behind": behind},
+            "observe": "thread 0.caller",
+            "outcome": outcome,
+        }
+
+
+def _call(each: Seen) -> dict[str, Any]:
+    under = {} if each["under"] == "spinner" else {"under": each["under"]}
+    return {
+        "rule": "2.7" if each["under"] == "spinner" else "G42a",
+        "vector": "call_under_spinner",
+        "set": {"call": CALLS[each["call"]], **under},
+        "conditions": {"call": each["call"]},
+        "observe": "thread 0.caller",
+        "outcome": "returns" if each["returns"] else "blocks",
+    }
+
+
+def _two_threads(each: Seen) -> dict[str, Any]:
+    return {
+        "rule": "G4a" if each["blocked"] == "full launch" else "G44a",
+        "vector": "blocked_call_and_other_thread",
+        "set": {
+            "machine": "h200",
+            "blocked": each["blocked"].replace(" ", "_"),
+            "other": SECOND_CALLS[each["other"]],
+        },
+        "conditions": {"blocked": each["blocked"], "other": each["other"]},
+        "observe": "verdict",
+        "outcome": "ok" if each["returns"] else "deadlock",
+    }
+
+
 def table(seen: Sequence[Seen], name: str, provenance: Mapping[str, Any]) -> str:
     """The measured table of a probe, as it is written."""
     return written({
         "schema": "eplb-measured/1",
         "name": name,
-        "about": "Where kernels go on an empty GPU, and the largest gangs beside others.",
+        "about": "Where kernels go, who waits for whom, and which host calls return.",
         "provenance": provenance,
         "rows": list(rows(seen)),
     })  # fmt: skip

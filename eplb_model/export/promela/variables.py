@@ -41,7 +41,7 @@ typedef Gpu {{
         byte arrived[STREAMS];                 /* streams + 1, in order of arrival */
         byte kernels;                          /* how many that are */
         byte context;                          /* thread + 1 with the context lock */
-        byte recording;                        /* thread + 1 that holds back event records */
+        byte making;            /* thread + 1 that keeps events and memory from being made */
 {held}}}
 Gpu gpu[{ranks}];
 bool waited;                                   /* some kernel had to wait for SMs on arrival */
