@@ -122,7 +122,8 @@ class Stream(NamedTuple):
     device: int = 0  # which GPU of the process it is on; an engine is on none
 
 
-class Program(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Program:
     """What one host thread runs.  `handlers` are (first, last, target): innermost first."""
 
     name: str
