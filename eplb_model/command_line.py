@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 
 from eplb_model.outcome import BAD_INPUT, INTERRUPTED, LACKING, OUR_ERROR, Lacking, UsageError
 
+SELDOM = 10_000  # new objects between two looks for circles: states are tuples and make none
 VECTORS = Path(__file__).with_name("vectors")  # vector.VECTORS, without loading what reads them
 
 
@@ -47,6 +49,7 @@ class CommandLine:
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Run one command and return its exit code."""
         words = list(sys.argv[1:] if arguments is None else arguments)
+        gc.set_threshold(SELDOM)
         try:
             options = self.parser(words).parse_args(words)
             code: int = options.run(options)
