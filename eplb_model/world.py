@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from eplb_model.machine import Footprint, Machine
 from eplb_model.outcome import Actor, Wait
@@ -113,7 +113,8 @@ StreamKind = Literal["nonblocking", "blocking", "legacy"]
 ENGINE: Literal["engine"] = "engine"  # what does one-sided reads: no stream of the GPU
 
 
-class Stream(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Stream:
     """A stream of one rank.  A lower priority number is more urgent, as in CUDA (G18)."""
 
     name: str
