@@ -358,6 +358,28 @@ MUTANTS = (
         "g3_the_limit_is_four",
     ),
     Mutant(
+        "one wait stops every stream of a full device",
+        "world.py",
+        "self.machine.connections if several and shared[queue] > 1 else 1",
+        "1",
+        "g5a_one_less_stops_nobody",
+    ),
+    Mutant(
+        "there is a queue for every stream",
+        "world.py",
+        "return index if streams <= self.machine.connections else 0",
+        "return index",
+        "g5a_as_many_streams_that_wait_as_there_are_queues_stop_all_others",
+    ),
+    Mutant(
+        "every wait of a stream counts",
+        "distributor.py",
+        "                return tuple(world.streams[slot] for slot in waiting)\n",
+        "                return tuple(world.streams[slot] for slot in waiting)\n"
+        "            waiting[-1] = None\n",
+        "g5a_two_waits_of_one_stream_take_one_queue",
+    ),
+    Mutant(
         "events are made during a launch into a full stream",
         "ops/launch.py",
         "    holder = state.devices[me.rank].making\n    if holder in (NOBODY, me.slot):\n",

@@ -79,7 +79,7 @@ from eplb_model.ops.tensors import Uses, in_blocks, tensors_in
 from eplb_model.ops.thread_state import stream_of, streams_here
 from eplb_model.ops.threads import Join, Start
 from eplb_model.outcome import Actor
-from eplb_model.state import Pending, State
+from eplb_model.state import NOBODY, Pending, State
 from eplb_model.trace import Trace
 from eplb_model.world import Kernel, StreamOperation
 
@@ -134,7 +134,7 @@ class _History:
         self._works: defaultdict[int, deque[_Entry]] = defaultdict(deque)  # those not ended
         self._launches: defaultdict[tuple[int, str], list[_Entry]] = defaultdict(list)
         self._events: dict[Name, Point] = {}  # the latest record
-        self._awaited: defaultdict[tuple[int, int], dict[int, int]] = defaultdict(dict)  # by queue
+        self._awaited: defaultdict[tuple[int, int, int], dict[int, int]] = defaultdict(dict)
         self._captured: dict[Actor, list[Point]] = {}
         self._dropped: dict[tuple[int, int], list[Point]] = {}  # what a block of a rank waits for
         self._mail = Mail(self._nothing)
@@ -230,11 +230,17 @@ class _History:
 
     def _await(self, stream: Actor, point: Point) -> None:
         """From now on the hardware queue of a stream is behind a wait."""
-        awaited = self._awaited[stream.rank, self._world.connections[stream.slot]]
+        awaited = self._awaited_in(stream)
         awaited[point[0]] = max(awaited.get(point[0], -1), point[1])
 
+    def _awaited_in(self, stream: Actor) -> dict[int, int]:
+        """What is awaited in the queue of a stream; its own waits alone, if one can't hold it."""
+        if self._world.waits_that_hold[stream.slot] == 1:
+            return self._awaited[stream.rank, self._world.connections[stream.slot], NOBODY]
+        return self._awaited[stream.rank, self._world.connections[stream.slot], stream.slot]
+
     def _append(self, stream: Actor, me: Actor, work: StreamOperation | None) -> None:
-        awaited = self._awaited[stream.rank, self._world.connections[stream.slot]]
+        awaited = self._awaited_in(stream)
         each = _Entry(work, me, self._clocks[me], tuple(awaited.items()))
         self._entries[stream.slot].append(each)
         if work is not None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from eplb_real.gpu.tables import written
@@ -70,37 +69,27 @@ def profile(seen: Sequence[Seen], name: str, provenance: Mapping[str, Any]) -> d
 def rows(seen: Sequence[Seen]) -> Iterator[dict[str, Any]]:
     """Rows of a measured table: what the vectors of the catalogue ask, with what was seen."""
     layout = groups(seen)
-    group_of = {sm: index for index, group in enumerate(layout) for sm in group}
     for each in seen:
-        match each["what"]:
-            case "gang" | "regular" | "held" if "held_cluster" not in each and each["seats"]:
-                taken = Counter(group_of[sm] for sm in each["seats"])
-                free = [len(group) - taken[index] for index, group in enumerate(layout)]
-                yield {
-                    "rule": "G31c" if each["cluster"] == 1 else "G31",
-                    "observe": "seats",
-                    "machine": "h200",
-                    "launch": "cooperative" if each["what"] == "gang" else "regular",
-                    "ctas": each["ctas"],
-                    "cluster": each["cluster"],
-                    "outcome": {"free_per_group": free},
-                }
-            case "largest gang":
-                yield from _largest(each)
-            case "waiter":
-                yield from _waiter(each)
-            case "head of line":
-                yield _head_of_line(each)
-            case "carve-out":
-                yield _split(each)
-            case "queue depth":
-                yield from _depth(each)
-            case "call" if each["call"] in CALLS:
-                yield _call(each)
-            case "two threads":
-                yield _two_threads(each)
-            case _:
-                pass
+        if each["what"] in ("gang", "regular", "held"):
+            yield from _seats(each, layout)
+        elif each["what"] in ROWS:
+            yield from ROWS[each["what"]](each)
+
+
+def _seats(each: Seen, layout: Sequence[Sequence[int]]) -> Iterator[dict[str, Any]]:
+    """Where a kernel went on an empty device; beside a holder it says nothing (U2)."""
+    if "held_cluster" in each or not each["seats"]:
+        return
+    free = [len(group) - len({*group} & {*each["seats"]}) for group in layout]
+    yield {
+        "rule": "G31c" if each["cluster"] == 1 else "G31",
+        "observe": "seats",
+        "machine": "h200",
+        "launch": "cooperative" if each["what"] == "gang" else "regular",
+        "ctas": each["ctas"],
+        "cluster": each["cluster"],
+        "outcome": {"free_per_group": free},
+    }
 
 
 def _waiter(each: Seen) -> Iterator[dict[str, Any]]:
@@ -133,8 +122,8 @@ def _largest(each: Seen) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def _head_of_line(each: Seen) -> dict[str, Any]:
-    return {
+def _head_of_line(each: Seen) -> Iterator[dict[str, Any]]:
+    yield {
         "rule": "G17b" if each["waits"] == "regular" else "G12, G17",
         "vector": "head_of_line",
         "set": {**WAITERS[each["waits"]], **LATER[each["later"]]},
@@ -143,14 +132,26 @@ def _head_of_line(each: Seen) -> dict[str, Any]:
     }
 
 
-def _split(each: Seen) -> dict[str, Any]:
+def _split(each: Seen) -> Iterator[dict[str, Any]]:
     fits = each["started"] == SMS
-    return {
+    yield {
         "rule": "G25",
         "vector": "split_of_an_sm",
         "set": {"holder_shared_bytes": each["resident_kib"] * 1024},
         "observe": "run" if fits else "started 0.large",
         "outcome": "completes" if fits else each["started"],
+    }
+
+
+def _blocked_streams(each: Seen) -> Iterator[dict[str, Any]]:
+    blocked, stopped = len(each["blocked"]), each["stopped"]
+    yield {
+        "rule": "G5a",
+        "vector": "blocked_streams",
+        "set": {"blocked": blocked, "other": "next" if stopped else "eighth"},
+        "conditions": {"blocked": each["blocked"], "stopped": len(stopped)},
+        "observe": "thread 0.caller",
+        "outcome": "blocks" if stopped else "returns",
     }
 
 
@@ -165,9 +166,11 @@ def _depth(each: Seen) -> Iterator[dict[str, Any]]:
         }
 
 
-def _call(each: Seen) -> dict[str, Any]:
+def _call(each: Seen) -> Iterator[dict[str, Any]]:
+    if each["call"] not in CALLS:
+        return
     under = {} if each["under"] == "spinner" else {"under": each["under"]}
-    return {
+    yield {
         "rule": "2.7" if each["under"] == "spinner" else "G42a",
         "vector": "call_under_spinner",
         "set": {"call": CALLS[each["call"]], **under},
@@ -177,8 +180,8 @@ def _call(each: Seen) -> dict[str, Any]:
     }
 
 
-def _two_threads(each: Seen) -> dict[str, Any]:
-    return {
+def _two_threads(each: Seen) -> Iterator[dict[str, Any]]:
+    yield {
         "rule": "G4a" if each["blocked"] == "full launch" else "G44a",
         "vector": "blocked_call_and_other_thread",
         "set": {
@@ -190,6 +193,13 @@ def _two_threads(each: Seen) -> dict[str, Any]:
         "observe": "verdict",
         "outcome": "ok" if each["returns"] else "deadlock",
     }
+
+
+ROWS: Mapping[str, Callable[[Seen], Iterator[dict[str, Any]]]] = {
+    "largest gang": _largest, "waiter": _waiter, "head of line": _head_of_line,
+    "carve-out": _split, "blocked streams": _blocked_streams, "queue depth": _depth,
+    "call": _call, "two threads": _two_threads,
+}  # fmt: skip
 
 
 def table(seen: Sequence[Seen], name: str, provenance: Mapping[str, Any]) -> str:

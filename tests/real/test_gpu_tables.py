@@ -16,6 +16,9 @@ CLUSTERS = [
 SEEN = [
     *({"what": "clusters", "size": 2, "held": 0, "seen": [[0, 1]]},),
     {"what": "queue depth", "accepted": 1021},
+    {"what": "blocked streams", "blocked": [7], "returned": True, "stopped": []},
+    {"what": "blocked streams", "blocked": [0, 1, 2, 3, 4, 5, 6, 7], "returned": True,
+     "stopped": [8, 9]},
     {"what": "head of line", "waits": "regular", "resident": 124, "later": "small gang",
      "passes": True},
     {"what": "head of line", "waits": "gang", "resident": 0, "later": "small gang",
@@ -58,7 +61,7 @@ def test_the_model_predicts_every_row_that_a_probe_makes(tmp_path):
     path.write_text(profile.table(SEEN, "seen", {"machine": "a GPU"}))
     table = read_table(path)
 
-    assert len(table.rows) == 13
+    assert len(table.rows) == 15
     assert [row for row in table.rows if predict(table, row) != row["outcome"]] == []
 
 

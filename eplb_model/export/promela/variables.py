@@ -50,7 +50,7 @@ bool waited;                                   /* some kernel had to wait for SM
 OVER = "byte over;                      /* MISUSE or VIOLATION: an error ended a thread */\n"
 SEAT = "        byte seat[SEATS];                      /* SM + 1 of each CTA that started */\n"
 HELD = "        byte held[SMS];                        /* FREE or TAKEN */\n"
-BLOCKED = "        bool blocked;                          /* by a wait in its queue */\n"
+BLOCKED = "        bool blocked;                          /* by waits in its queue */\n"
 
 QUEUE = """\
 typedef Queue {{
@@ -154,6 +154,6 @@ def scratch(layout: Layout) -> Iterator[str]:
     """Variables that are used within one step only."""
     yield SCRATCH
     if layout.shares_queues:
-        yield "hidden byte seen[STREAMS];"
+        yield "hidden byte seen[STREAMS], waits[STREAMS], waiting_;"
     if not all(layout.world.roomy):
         yield "hidden byte turn[STREAMS], taken[GROUPS], second[GROUPS];\n"
