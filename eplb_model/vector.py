@@ -49,7 +49,6 @@ __all__ = [
     "load",
     "parse",
     "parse_setting",
-    "scenario_document",
 ]
 
 if TYPE_CHECKING:
@@ -292,13 +291,6 @@ class VectorFile:
             _words(parts["waiting"]) if "waiting" in parts else None,
             _words(parts["circle"]) if "circle" in parts else None,
         )
-
-
-def scenario_document(scenario: Scenario) -> dict[str, object]:
-    """The document of a scenario that was built in Python (`format.writing`)."""
-    from eplb_model.format import writing  # noqa: PLC0415 (who reads a vector seldom writes one)
-
-    return writing.scenario_document(scenario)
 
 
 def load(name_or_path: str | Path) -> VectorFile:

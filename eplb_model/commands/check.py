@@ -5,7 +5,6 @@ Rule: what only some options need is imported where they are read: a plain check
 
 from __future__ import annotations
 
-import shlex
 from argparse import ArgumentParser, Namespace
 
 from eplb_model.check import Search, check
@@ -88,7 +87,9 @@ def _replay_command(options: Namespace, report: Report) -> str | None:
         return None
     if len(report.finding.schedule) > LONGEST_SCHEDULE:
         return f"{words_again('check', options)} --json  # its schedule is too long for a line"
-    schedule = shlex.quote(schedule_text(report.finding.schedule))
+    from shlex import quote  # noqa: PLC0415 (see the rule)
+
+    schedule = quote(schedule_text(report.finding.schedule))
     under = "".join(f" --switch {n}={report.switches[n]}" for n in sorted(varied(report.switches)))
     return f"{words_again('replay', options)}{under} --schedule {schedule}"
 
