@@ -255,6 +255,20 @@ def test_an_advice_names_the_two_counts(capsys):
 # --- the command ---------------------------------------------------------------------------------
 
 
+def test_the_cases_say_which_token_counts_they_are():
+    document = advice_document(advise(MIXED, SHARED))
+    told = [
+        (phase, tokens)
+        for case in document["cases"]
+        for phase, ranges in case["tokens"].items()
+        for first, last in ranges
+        for tokens in range(first, last + 1)
+    ]
+
+    assert len(document["cases"]) > 1
+    assert sorted(told) == sorted((phase, n) for phase in MIXED.phases for n in MIXED.tokens)
+
+
 @pytest.mark.slow
 def test_every_token_count_up_to_512_with_every_cap(capsys):
     words = "--machine h200 --ranks 8 --experts 256 --tokens 1..512 --bytes-per-op 64MiB"
