@@ -32,7 +32,9 @@ class Answer:
     @property
     def reduction(self) -> str:
         """The reductions that were used."""
-        return "persistent sets, symmetry" if self.found.roles.symmetric else "persistent sets"
+        roles = self.found.roles
+        used = {"symmetry": roles.symmetric, "folding": roles.folded}
+        return ", ".join(["persistent sets", *(name for name, is_used in used.items() if is_used)])
 
     @property
     def depth(self) -> int:
@@ -56,12 +58,13 @@ def answer(
     enough: Callable[[], str | None],
     *,
     depth_first: bool = False,
+    folding: bool = True,
 ) -> Answer:
     """Search a world; `NotCovered` where the fast search would not be sound."""
     reason = not_covered(world)
     if reason is not None:
         raise NotCovered(reason)
-    roles = roles_of(world, symmetry, enough)
+    roles = roles_of(world, symmetry, enough, folding=folding)
     found = explore_fast(roles, max_states, enough, depth_first=depth_first)
     return Answer(found, _ends(found))
 
@@ -74,13 +77,13 @@ def _ends(found: Found) -> dict[str, list[int]]:
 
 
 def _kind_of_end(found: Found, place: Place) -> str:
-    parts = [(_role(found, kind), kind) for kind, _ in place.kinds]
-    failed = {family for role, kind in parts for family in role.quotient.failed[kind - role.first]}
+    parts = [found.roles.at(kind) for kind, _ in place.kinds]
+    failed = {family for role, _, here in parts for family in role.quotient.failed[here]}
     if len(failed) > 1:
         raise NotCovered("errors of several kinds in one run")
     if failed:
         return failed.pop()
-    unfinished = any(role.quotient.unfinished[kind - role.first] for role, kind in parts)
+    unfinished = any(role.quotient.unfinished[here] for role, _, here in parts)
     return "deadlock" if unfinished else "ok"
 
 
@@ -88,13 +91,9 @@ def _steps_to(found: Found, number: int) -> tuple[int, int]:
     """How many steps of the machine a run to a state has; without CTAs that end unseen."""
     steps = 0
     for kind, count in found.places[number].kinds:
-        role = _role(found, kind)
-        steps += count * role.quotient.depth[kind - role.first]
+        role, lap, here = found.roles.at(kind)
+        steps += count * role.depth(lap, here)
     return steps, number
-
-
-def _role(found: Found, kind: int) -> Role:
-    return found.roles.role_of[kind]
 
 
 class _Replay:
@@ -121,11 +120,11 @@ class _Replay:
                     rank, local = self._ranks[each.kind].pop(0)
                     target = each.kind
                     for move in way:
-                        role = self._roles.role_of[target]
-                        edges, local = role.quotient.way(local, move.arc)
+                        role = self._roles.at(target).role
+                        edges, local = role.quotient.way(local, move.arc, back=move.back)
                         for edge in edges:
                             self._taken += [self._real(rank, action) for action in edge.actions]
-                        target = move.target
+                        target += move.by
                     self._ranks.setdefault(target, []).append((rank, local))
         try:
             self._states = list(replay(self._world, self._taken).states)
@@ -140,7 +139,7 @@ class _Replay:
     def _end_ctas(self) -> None:
         """Let CTAs end that nobody sees ending, until the machine stands still."""
         for kind, ranks in sorted(self._ranks.items()):
-            role = self._roles.role_of[kind]
+            role = self._roles.at(kind).role
             for rank, local in ranks:
                 self._end_ctas_of(role, rank, local)
 
