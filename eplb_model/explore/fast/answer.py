@@ -78,12 +78,12 @@ def _ends(found: Found) -> dict[str, list[int]]:
 
 def _kind_of_end(found: Found, place: Place) -> str:
     parts = [found.roles.at(kind) for kind, _ in place.kinds]
-    failed = {family for role, _, here in parts for family in role.quotient.failed[here]}
+    failed = {family for at in parts for family in at.role.quotient.failed[at.here]}
     if len(failed) > 1:
         raise NotCovered("errors of several kinds in one run")
     if failed:
         return failed.pop()
-    unfinished = any(role.quotient.unfinished[here] for role, _, here in parts)
+    unfinished = any(at.role.quotient.unfinished[at.here] for at in parts)
     return "deadlock" if unfinished else "ok"
 
 
@@ -91,8 +91,8 @@ def _steps_to(found: Found, number: int) -> tuple[int, int]:
     """How many steps of the machine a run to a state has; without CTAs that end unseen."""
     steps = 0
     for kind, count in found.places[number].kinds:
-        role, lap, here = found.roles.at(kind)
-        steps += count * role.depth(lap, here)
+        at = found.roles.at(kind)
+        steps += count * at.role.depth(at.lap, at.here)
     return steps, number
 
 

@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from eplb_model.ops.meetings import Meeting
 
@@ -26,19 +26,9 @@ class Undone:
     layout: Layout
     bits: list[int]  # by class: the single ones, then all rows that are looked at
     own: int  # the bits of the role in each row
-    _seen: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
     def seen(self, here: int, ahead: int, rows: int) -> int:
-        """What a rank in a class has not done, for one so many laps behind it."""
-        key = here, ahead, rows
-        found = self._seen.get(key)
-        if found is None:
-            found = self.from_behind(here, ahead, rows)
-            self._seen[key] = found
-        return found
-
-    def from_behind(self, here: int, ahead: int, rows: int) -> int:
-        """The same, not kept."""
+        """What a rank in a class has not done, for one so many laps behind it: so many rows."""
         layout, bits = self.layout, self.bits[here]
         if not layout.width:
             return bits

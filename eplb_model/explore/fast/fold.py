@@ -77,7 +77,7 @@ class _Watch:
         here, there = self._repetition.body(before), self._repetition.body(after)
         if not here <= there <= here + 1:
             raise Uneven("a step out of its body")
-        if here <= self._turn and self._repetition.furthest(after) > self._turn + AHEAD:
+        if here <= self._turn and self._repetition.furthest(after) > there + AHEAD:
             raise Uneven("a thread that is too far ahead")
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -47,6 +47,8 @@ class At(NamedTuple):
     role: Role
     lap: int
     here: int  # the class
+    steps: tuple[Step, ...]  # what it can do if its peers come
+    flat: int  # the kind with which it shares all but the lap
 
 
 @dataclass(slots=True)
@@ -83,25 +85,17 @@ class Roles:
     roles: list[Role]
     layout: Layout
     symmetric: bool
-    _known: dict[int, At] = field(default_factory=dict)
 
     def at(self, kind: int) -> At:
-        """The role, the lap and the class of a kind."""
-        found = self._known.get(kind)
-        if found is None:
-            role = self.roles[bisect_right(self._firsts, kind) - 1]
-            found = self._known[kind] = At(role, *divmod(kind - role.first, role.size))
-        return found
+        """What a kind stands for."""
+        role = self.roles[bisect_right(self._firsts, kind) - 1]
+        lap, here = divmod(kind - role.first, role.size)
+        return At(role, lap, here, role.steps[lap == role.laps][here], role.first + here)
 
-    def steps(self, kind: int) -> tuple[Step, ...]:
-        """What a kind can do if its peers come."""
-        role, lap, here = self.at(kind)
-        return role.steps[lap == role.laps][here]
-
-    def undone(self, kind: int, lap: int, rows: int) -> int:
-        """What a rank of a kind has not done, seen from a lap: so many rows of it."""
-        role, its_lap, here = self.at(kind)
-        return self.layout.undone[role.first].seen(here, its_lap - lap, rows)
+    def undone(self, flat: int, ahead: int, rows: int) -> int:
+        """What a rank has not done, seen from one so many laps behind it: so many rows of it."""
+        role = self.at(flat).role
+        return self.layout.undone[role.first].seen(flat - role.first, ahead, rows)
 
     @cached_property
     def _firsts(self) -> Sequence[int]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import NamedTuple
 
 from eplb_model.explore.fast.roles import Roles, Step
@@ -90,10 +91,9 @@ class _Search:
         self._max_states, self._enough = max_states, enough
         self._todo: deque[int] = deque()
         self._roles = roles
-        self._at = roles.at
-        self._steps = roles.steps
+        self._at = cache(roles.at)
         self._layout = roles.layout
-        self._rows = roles.layout.rows + SPAN
+        self._undone = cache(partial(roles.undone, rows=roles.layout.rows + SPAN))
         # By kind, as it is in the first lap, and what others have not done; and near the end.
         self._followed: dict[tuple[int, int, bool], Followed] = {}
         self._near_the_end: dict[tuple[int, int, bool], Followed] = {}
@@ -186,16 +186,16 @@ class _Search:
 
     def _missing(self, kinds: Kinds) -> dict[int, int]:
         """For a rank of each kind, what some other rank has not done, seen from its lap."""
-        laps = dict.fromkeys(self._at(kind).lap for kind, _ in kinds)
+        there = [(kind, count, self._at(kind)) for kind, count in kinds]
         found: dict[int, int] = {}
-        for lap in laps:
+        for lap in dict.fromkeys(at.lap for _, _, at in there):
             someone = several = 0
             mine = []
-            for kind, count in kinds:
-                bits = self._roles.undone(kind, lap, self._rows)
+            for kind, count, at in there:
+                bits = self._undone(at.flat, at.lap - lap)
                 several |= bits if count > 1 else someone & bits
                 someone |= bits
-                if self._at(kind).lap == lap:
+                if at.lap == lap:
                     mine.append((kind, bits))
             for kind, bits in mine:
                 found[kind] = several | someone & ~bits
@@ -203,23 +203,23 @@ class _Search:
 
     def _all_missing(self, kind: int, place: Place) -> int:
         """The same for one kind, in all bodies that are left."""
-        role, lap, _ = self._at(kind)
-        rows = self._layout.rows + role.laps - lap
+        me = self._at(kind)
+        rows = self._layout.rows + me.role.laps - me.lap
         bits = 0
         for other, count in place.kinds:
             if other != kind or count > 1:
-                its, its_lap, here = self._at(other)
-                bits |= self._layout.undone[its.first].from_behind(here, its_lap - lap, rows)
+                at = self._at(other)
+                bits |= self._roles.undone(at.flat, at.lap - me.lap, rows)
         return bits
 
     # --- one rank ------------------------------------------------------------------------------
 
     def _rests(self, kind: int, missing: int, place: Place) -> Rests:
         """Where a rank gets by itself while nobody else moves, each with a shortest way."""
-        role, lap, _ = self._at(kind)
-        left = role.laps - lap
-        key = kind - lap * role.size, missing, place.waited
-        known = self._followed.get(key)
+        at = self._at(kind)
+        left = at.role.laps - at.lap
+        key = at.flat, missing, place.waited
+        known = self._followed.get(key) if left else None
         if known is not None and known.reach is not None and known.reach <= left:
             return known.rests
         whole = self._all_missing(kind, place) if left else missing
@@ -240,15 +240,15 @@ class _Search:
         furthest, reach = 0, 0
         ends = False
         for here in frontier:
-            role, lap, local = self._at(kind + here.by)
-            passed, left = lap - first, role.laps - lap
-            sets = role.persistent[here.waits].sets(local, left)
+            at = self._at(kind + here.by)
+            passed, left = at.lap - first, at.role.laps - at.lap
+            sets = at.role.persistent[here.waits].sets(at.here, left)
             furthest = max(furthest, passed)
             if sets.reach is None:
                 ends = True
             else:
                 reach = max(reach, passed + sets.reach)
-            steps = self._first_able(kind + here.by, sets.found, missing, passed)
+            steps = self._first_able(at.steps, sets.found, missing, passed)
             if not steps:
                 rests[here] = ways[here]
             for step in steps:
@@ -259,11 +259,11 @@ class _Search:
         return Followed(rests, furthest, None if ends else reach)
 
     def _first_able(
-        self, kind: int, sets: Sequence[frozenset[int]], missing: int, passed: int
+        self, able: Sequence[Step], sets: Sequence[frozenset[int]], missing: int, passed: int
     ) -> list[Step]:
         """The steps of the first persistent set of a rank in which nothing waits for a peer."""
         for chosen in sets:
-            steps = [step for step in self._steps(kind) if step.arc.actor in chosen]
+            steps = [step for step in able if step.arc.actor in chosen]
             if not any(self._layout.later(step.needs, passed) & missing for step in steps):
                 return steps
         return []
@@ -274,7 +274,7 @@ class _Search:
         """The steps of the smallest stubborn set that some rank is the seed of."""
         best: list[tuple[int, Step]] = []
         for seed, _ in kinds:
-            if any(not step.needs & missing[seed] for step in self._steps(seed)):
+            if any(not step.needs & missing[seed] for step in self._at(seed).steps):
                 found = self._closure(seed, kinds, missing)
                 if not best or len(found) < len(best):
                     best = found
@@ -286,7 +286,7 @@ class _Search:
         inside, todo = {seed}, [seed]
         while todo:
             kind = todo.pop()
-            for step in self._steps(kind):
+            for step in self._at(kind).steps:
                 lacks = step.needs & missing[kind]
                 if lacks:
                     helper = self._lacking(lacks & -lacks, kind, kinds, inside)
@@ -296,7 +296,7 @@ class _Search:
         return [
             (kind, step)
             for kind in sorted(inside)
-            for step in self._steps(kind)
+            for step in self._at(kind).steps
             if not step.needs & missing[kind]
         ]
 
@@ -306,7 +306,8 @@ class _Search:
         lacking = [
             other
             for other, count in kinds
-            if (other != kind or count > 1) and self._roles.undone(other, lap, self._rows) & bit
+            if (other != kind or count > 1)
+            and self._undone((at := self._at(other)).flat, at.lap - lap) & bit
         ]
         return min(lacking, key=lambda other: (other not in inside, other))
 

@@ -11,7 +11,7 @@ kernels of one slot each on two slots are independent in every pair, and yet the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -48,12 +48,17 @@ class Persistent:
         self._waited = waited
         self._size = len(arcs)
         self._at_the_end = [self._labelled(here, back=False) for here in range(len(arcs))]
-        self._before = [self._labelled(here, back=True) for here in range(len(arcs))]
+        self._before = (
+            [self._labelled(here, back=True) for here in range(len(arcs))]
+            if fold.laps
+            else self._at_the_end
+        )
         self._lifted = cache(self._lift)
         self._known: dict[int, Sets] = {}
         self._known_near_the_end: dict[tuple[int, int], Sets] = {}
         self._left = 0  # bodies left in the class that is looked at, and how many were passed
         self._passed = 0
+        self._now = self._at_the_end
 
     def sets(self, here: int, left: int = 0) -> Sets:
         """The persistent sets of a class with so many bodies left."""
@@ -70,11 +75,12 @@ class Persistent:
 
     def _looked_for(self, here: int, left: int) -> Sets:
         self._left, self._passed = left, 0
+        self._now = self._before if left else self._at_the_end
         able = sorted({arc.actor for arc in self._arcs[here]})
         grown = {self._grown(here, seed) for seed in able}
         found = sorted(
             (each for each in grown if each is not None),
-            key=lambda chosen: (len(self._steps(here, chosen)), sorted(chosen)),
+            key=lambda chosen: (len(_Chosen(self._all_steps, chosen)[here]), sorted(chosen)),
         )
         return Sets(tuple(found), self._passed + 1 if self._passed < left else None)
 
@@ -92,15 +98,17 @@ class Persistent:
 
     def _disturber(self, here: int, chosen: frozenset[int]) -> int | None:
         """An actor outside a set with a step on the way that does not leave its steps alone."""
-        expected = self._steps(here, chosen)
+        steps_of = _Chosen(self._all_steps, chosen)
+        expected = steps_of[here]
         seen, stack = {here}, [here]
         while stack:
             place = stack.pop()
-            mine = self._steps(place, chosen)
+            mine = steps_of[place]
             for label, target in self._all_steps(place).items():
                 if label[0] in chosen:
                     continue
-                if not self._commutes(label, self._steps(target, chosen), mine, expected):
+                after = steps_of[target]
+                if after.keys() != expected.keys() or not self._commutes(label, mine, after):
                     return label[0]
                 if target not in seen:
                     if len(seen) >= MOST_LOOKED_AT:
@@ -109,25 +117,17 @@ class Persistent:
                     stack.append(target)
         return None
 
-    def _commutes(self, label: Label, after: Steps, mine: Steps, expected: Steps) -> bool:
-        """Whether the steps of a set are the same after a step of another, and either way round."""
-        if after.keys() != expected.keys():
-            return False
-        return all(
-            self._all_steps(middle).get(label) == after[each] for each, middle in mine.items()
-        )
-
-    def _steps(self, place: int, chosen: frozenset[int]) -> Steps:
-        return {
-            label: target for label, target in self._all_steps(place).items() if label[0] in chosen
-        }
+    def _commutes(self, label: Label, mine: Steps, after: Steps) -> bool:
+        """Whether a step leads on from the steps of a set to where these lead after it."""
+        all_steps = self._all_steps
+        return all(all_steps(middle).get(label) == after[each] for each, middle in mine.items())
 
     def _all_steps(self, place: int) -> Steps:
-        """Where each step leads from a class, some laps after the one that was asked for."""
+        """Where each step leads from a class, or from one some laps later."""
+        if place < self._size:
+            return self._now[place]
         passed, here = divmod(place, self._size)
         self._passed = max(self._passed, passed)
-        if not passed:
-            return self._before[here] if self._left else self._at_the_end[here]
         return self._lifted(here, passed, passed < self._left)
 
     def _lift(self, here: int, passed: int, before: bool) -> Steps:
@@ -148,4 +148,19 @@ class Persistent:
             for arc in self._arcs[here]
         }
         assert len(found) == len(self._arcs[here]), "[model bug] a step leads to two classes"
+        return found
+
+
+class _Chosen(dict[int, Steps]):
+    """By place, the steps of some actors."""
+
+    def __init__(self, all_steps: Callable[[int], Steps], chosen: frozenset[int]) -> None:
+        self._all_steps, self._chosen = all_steps, chosen
+
+    def __missing__(self, place: int) -> Steps:
+        found = self[place] = {
+            label: target
+            for label, target in self._all_steps(place).items()
+            if label[0] in self._chosen
+        }
         return found
