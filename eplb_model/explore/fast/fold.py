@@ -7,8 +7,9 @@ to the same situation one body earlier, and one lap more is done.
 Rules, looked at state by state; where one fails, the rank is tabulated as it is:
 - From a state before the turn nobody gets further than two bodies ahead: what cutting moved nearer,
   the text behind the bodies, is never seen while bodies are left.
-- Every state behind the turn is one before it, shifted: its launches of that body are all over.
+- Every state behind the turn is one before it, shifted: its launches of a body are all over.
 - The steps of that state, shifted, are the steps of the one behind the turn.
+- A kernel and the one that it asks for are launched as often in a body.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ class _Folding:
 
     def _asks_go_on(self, edge: Edge) -> None:
         launches = self._repetition.launches
-        for ask in edge.asks:
-            if launches.get(ask.kernel, 0) != launches.get(ask.wanted.kernel, 0):
+        for kernel, wanted in edge.asks:
+            if launches.get(kernel, 0) != launches.get(wanted.kernel, 0):
                 raise Uneven("a kernel that meets another one, launched more or less often")
 
     def _moved(self, number: int, by: int) -> int | None:

@@ -177,7 +177,7 @@ def roles_of(
     groups = alike(world)
     tables = {each[0]: _table(world, each[0], enough, folding=folding) for each in groups}
     asked = all_facts(table for table, _ in tables.values())
-    launches = _launches(tables, asked)
+    launches = _launches(world, tables, asked)
     if launches is None:
         return roles_of(world, symmetry, enough, folding=False)
     asked = _in_every_body(asked, tables, launches)
@@ -202,17 +202,22 @@ def _table(
     return found or (Table(world, rank, enough=enough), NO_FOLD)
 
 
-def _launches(tables: Tables, asked: frozenset[Meeting]) -> Mapping[str, int] | None:
-    """How often a body launches each kernel that is asked for; None if ranks differ in it."""
+def _launches(world: World, tables: Tables, asked: frozenset[Meeting]) -> Mapping[str, int] | None:
+    """How often a body launches each kernel that is asked for; None if tables may not go round.
+
+    That is if ranks differ in it, or where a launch that is over has not done all that is asked: it
+    has no channel of that number.
+    """
     kernels = sorted({each.kernel for each in asked})
     found = [
         {name: fold.launches.get(name, 0) for name in kernels}
         for _, fold in tables.values()
         if fold.laps
     ]
-    if any(each != found[0] for each in found):
-        return None
-    return found[0] if found else {}
+    if not found:
+        return {}
+    never = any(each.channel >= world.kernels[each.kernel].ctas for each in asked)
+    return None if never or any(each != found[0] for each in found) else found[0]
 
 
 def _in_every_body(
