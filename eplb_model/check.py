@@ -58,6 +58,7 @@ class Search:
     seed: int = 0
     runs: int = SAMPLED_RUNS
     time_limit: float | None = None  # in seconds; only reported here, `enough` enforces it
+    folding: bool = True  # of the fast search
 
     @property
     def bounds(self) -> Mapping[str, Any]:
@@ -209,6 +210,7 @@ def _check_fast(scenario: Scenario, search: Search) -> Report:
         search.max_states,
         search.enough,
         depth_first=search.strategy == "dfs",
+        folding=search.folding,
     )
     finding, cut = finding_of(said), said.found.cut
     when: When = "every" if cut is None and len(said.ends) == 1 else "some"

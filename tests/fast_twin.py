@@ -38,9 +38,9 @@ def disagreement(scenario: Scenario, most_states: int) -> str | None:
     return None if mine == dead else f"{len(mine)} deadlocks instead of {len(dead)}"
 
 
-def said_of(world: World, *, symmetry: bool = True) -> Answer:
+def said_of(world: World, *, symmetry: bool = True, folding: bool = True) -> Answer:
     """The whole answer of the fast search."""
-    return answer(world, symmetry, None, lambda: None)
+    return answer(world, symmetry, None, lambda: None, folding=folding)
 
 
 def answered(report: Report) -> tuple[object, ...]:

@@ -22,10 +22,13 @@ class NotCovered(Exception):
     """Why the fast search says nothing of a scenario; another one has to."""
 
 
-def alone(world: World, rank: int) -> tuple[World, int]:
-    """The world of one rank without partners, and the number that the rank has in it."""
+def alone(world: World, rank: int, described: Rank | None = None) -> tuple[World, int]:
+    """The world of one rank without partners, and the number that the rank has in it.
+
+    What it runs may be given, if not all that it runs in the world.
+    """
     kernels = {name: _without_partners(kernel) for name, kernel in world.kernels.items()}
-    described = world.ranks[rank]
+    described = described or world.ranks[rank]
     odd = world.backwards(rank)
     ranks = (PEER, described) if odd else (described,)
     return World(world.machine, kernels, ranks, {}, (), world.forbids), int(odd)

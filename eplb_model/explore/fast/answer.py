@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from eplb_model.explore.fast.alone import NotCovered, not_covered
 from eplb_model.explore.fast.quotient import Arc
-from eplb_model.explore.fast.roles import Role, Roles, Step, roles_of
+from eplb_model.explore.fast.roles import Roles, Step, roles_of
 from eplb_model.explore.fast.search import Found, Place, Turn, explore_fast
 from eplb_model.explore.fast.table import Edge
 from eplb_model.outcome import Action, Actor
@@ -41,7 +41,9 @@ class Answer(NamedTuple):
     @property
     def reduction(self) -> str:
         """The reductions that were used."""
-        return "persistent sets, symmetry" if self.found.roles.symmetric else "persistent sets"
+        roles = self.found.roles
+        used = {"symmetry": roles.symmetric, "folding": roles.folded}
+        return ", ".join(["persistent sets", *(name for name, is_used in used.items() if is_used)])
 
     @property
     def depth(self) -> int:
@@ -65,12 +67,13 @@ def answer(
     enough: Callable[[], str | None],
     *,
     depth_first: bool = False,
+    folding: bool = True,
 ) -> Answer:
     """Search a world; `NotCovered` where the fast search would not be sound."""
     reason = not_covered(world)
     if reason is not None:
         raise NotCovered(reason)
-    roles = roles_of(world, symmetry, enough)
+    roles = roles_of(world, symmetry, enough, folding=folding)
     found = explore_fast(roles, max_states, enough, depth_first=depth_first)
     return Answer(found, _ends(found))
 
@@ -83,13 +86,13 @@ def _ends(found: Found) -> dict[str, list[int]]:
 
 
 def _kind_of_end(found: Found, place: Place) -> str:
-    parts = [(_role(found, kind), kind) for kind, _ in place.kinds]
-    failed = {family for role, kind in parts for family in role.quotient.failed[kind - role.first]}
+    parts = [found.roles.at(kind) for kind, _ in place.kinds]
+    failed = {family for at in parts for family in at.role.quotient.failed[at.here]}
     if len(failed) > 1:
         raise NotCovered("errors of several kinds in one run")
     if failed:
         return failed.pop()
-    unfinished = any(role.quotient.unfinished[kind - role.first] for role, kind in parts)
+    unfinished = any(at.role.quotient.unfinished[at.here] for at in parts)
     return "deadlock" if unfinished else "ok"
 
 
@@ -97,13 +100,9 @@ def _steps_to(found: Found, number: int) -> tuple[int, int]:
     """How many steps of the machine a run to a state has; without CTAs that end unseen."""
     steps = 0
     for kind, count in found.places[number].kinds:
-        role = _role(found, kind)
-        steps += count * role.quotient.depth[kind - role.first]
+        at = found.roles.at(kind)
+        steps += count * at.role.depth(at.lap, at.here)
     return steps, number
-
-
-def _role(found: Found, kind: int) -> Role:
-    return found.roles.role_of[kind]
 
 
 class _Replay:
@@ -118,7 +117,7 @@ class _Replay:
             role.first: deque((rank, 0) for rank in role.members) for role in roles.roles
         }
         self._actors = {(actor.rank, actor.name): actor for actor in roles.world.actors}
-        self._ways: dict[tuple[int, int, Arc], tuple[tuple[Edge, ...], int]] = {}
+        self._ways: dict[tuple[int, int, Arc, bool], tuple[tuple[Edge, ...], int]] = {}
 
     def follow(self, found: Found, number: int) -> Run:
         turns = []
@@ -144,15 +143,15 @@ class _Replay:
                     edges, local = self._way(kind, local, move)
                     for edge in edges:
                         self._taken += [self._real(rank, action) for action in edge.actions]
-                    kind = move.target
+                    kind += move.by
                 self._ranks.setdefault(kind, deque()).append((rank, local))
 
     def _way(self, kind: int, local: int, move: Step) -> tuple[tuple[Edge, ...], int]:
         """How a rank takes a step between kinds; many ranks take the same."""
-        role = self._roles.role_of[kind]
-        key = (role.first, local, move.arc)
+        role = self._roles.at(kind).role
+        key = (role.first, local, move.arc, move.back)
         if key not in self._ways:
-            self._ways[key] = role.quotient.way(local, move.arc)
+            self._ways[key] = role.quotient.way(local, move.arc, back=move.back)
         return self._ways[key]
 
     def _real(self, rank: int, action: Action) -> Action:
@@ -161,7 +160,7 @@ class _Replay:
     def _ctas_ended(self, state: State) -> State:
         """Let CTAs end that nobody sees ending, until the machine stands still."""
         for kind, ranks in sorted(self._ranks.items()):
-            table = self._roles.role_of[kind].quotient.table
+            table = self._roles.at(kind).role.quotient.table
             for rank, local in ranks:
                 edges = table.edges[local]
                 for name in sorted({edge.actor.name for edge in edges if edge.actor.is_stream}):

@@ -20,7 +20,7 @@ from eplb_model.placement import holders_slots
 from eplb_model.properties import violation
 from eplb_model.state import State
 from eplb_model.step import initial, options_of, step
-from eplb_model.world import Kernel, World
+from eplb_model.world import Kernel, Rank, World
 
 MOST_STATES = 20_000  # of one rank; above that a table is no shortcut
 
@@ -55,9 +55,11 @@ class Table:
         rank: int,
         *,
         whole: bool = True,
+        described: Rank | None = None,
         enough: Callable[[], str | None] = lambda: None,
+        watch: Callable[[State, State], None] = lambda before, after: None,
     ) -> None:
-        self.world, self.rank = alone(world, rank)
+        self.world, self.rank = alone(world, rank, described)
         self._takes_whole = whole  # kernels as one, where nobody can tell
         self.actors: tuple[Actor, ...] = (
             *self.world.threads_of(self.rank),
@@ -73,6 +75,7 @@ class Table:
             here = len(self.edges)
             self.edges.append(tuple(self._steps(self.states[here])))
             for edge in self.edges[here]:
+                watch(self.states[here], self.states[edge.target])
                 if edge.target == len(self.depth):
                     self.depth.append(self.depth[here] + len(edge.actions))
             bound = enough() if here % 64 == 0 else None
@@ -80,6 +83,10 @@ class Table:
                 raise NotCovered(f"a rank that is not tabulated yet ({bound})")
             if len(self.states) > MOST_STATES:
                 raise NotCovered(f"a rank with more than {MOST_STATES} states of its own")
+
+    def number_of(self, state: State) -> int | None:
+        """The number of a state of the table."""
+        return self._known.get(state)
 
     def _visit(self, state: State) -> int:
         number = self._known.get(state)
