@@ -55,7 +55,7 @@ def said(answered: Answer) -> tuple[object, ...]:
         {kind: len(numbers) for kind, numbers in ends.items()},
         answered.waited,
         # Following a way makes sure that it can be followed.
-        {kind: len(answered.trace(numbers[0]).schedule) for kind, numbers in ends.items()},
+        {kind: len(answered.run_to(numbers[0]).schedule) for kind, numbers in ends.items()},
     )
 
 
