@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from eplb_model.ops.kernel import RunKernel
-from eplb_model.ops.threads import Branch
 from eplb_model.state import Count, Device, State
 from eplb_model.world import HostOperation, Program, Rank, World
 
@@ -171,8 +170,8 @@ def _keys(code: Sequence[HostOperation]) -> list[int]:
     found = []
     for at, op in enumerate(code):
         alike: Any = op
-        if isinstance(op, Branch):
-            alike = replace(op, otherwise=op.otherwise - at)
+        if op.kind == "branch":
+            alike = replace(alike, otherwise=alike.otherwise - at)
         elif getattr(op, "numbered", False):
             alike = replace(alike, number=0)
         found.append(numbers.setdefault(alike, len(numbers)))
