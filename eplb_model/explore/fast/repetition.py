@@ -225,9 +225,9 @@ def _cut(
         kept: Any = op
         if here <= at < here + less:
             continue
-        if isinstance(op, Branch):
-            target = op.otherwise - less if at >= here else landing(op.otherwise)
-            kept = replace(op, otherwise=target)
+        if op.kind == "branch":
+            target = kept.otherwise
+            kept = replace(kept, otherwise=target - less if at >= here else landing(target))
         elif at >= here and getattr(op, "numbered", False):
             kept = replace(kept, number=kept.number - laps * launches.get(kept.kernel, 0))
             if kept.number < 0:
