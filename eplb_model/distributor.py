@@ -50,19 +50,22 @@ def can_arrive(state: State, stream: Actor) -> bool:
 
 
 def is_ready(state: State, stream: Actor) -> bool:
-    """Whether no unsatisfied wait of another stream stands before the head in its queue (G6)."""
-    return shadowed_by(state, stream) is None
+    """Whether no unsatisfied waits of other streams keep the head in its hardware queue (G6)."""
+    return not shadowed_by(state, stream)
 
 
-def shadowed_by(state: State, stream: Actor) -> Actor | None:
-    """The stream whose unsatisfied wait keeps this one's head in the hardware queue."""
-    queue = state.devices[stream.rank].queues[state.world.connections[stream.slot]]
-    for item in queue:
+def shadowed_by(state: State, stream: Actor) -> tuple[Actor, ...]:
+    """The streams whose unsatisfied waits keep this one's head back: one of them has to go on."""
+    world = state.world
+    waiting: dict[int, None] = {}
+    for item in state.devices[stream.rank].queues[world.connections[stream.slot]]:
         if item.stream == stream.slot:
-            return None
+            break
         if item.work.holds_queue:
-            return state.world.streams[item.stream]
-    return None
+            waiting[item.stream] = None
+            if len(waiting) == world.waits_that_hold[stream.slot]:
+                return tuple(world.streams[slot] for slot in waiting)
+    return ()
 
 
 def resident(state: State, run: Run, rank: int) -> bytes:

@@ -110,7 +110,7 @@ class Switches:
     """Rules with more than one plausible reading.  The settings are in `SETTINGS`."""
 
     packing: Setting = "rule"
-    queue_map: Setting = "round_robin"
+    queue_map: Setting = "counted"
     distributor: Setting = "arrival"
     priority: Setting = "strict"
     slip_in: Setting = "off"
@@ -122,7 +122,7 @@ class Switches:
 
 SETTINGS: Mapping[str, tuple[Setting, ...]] = {
     "packing": ("rule", "best", "worst"),
-    "queue_map": ("round_robin", "apart", "together"),
+    "queue_map": ("counted", "round_robin", "apart", "together"),
     "distributor": ("arrival", "any"),
     "priority": ("strict", "hint"),
     "slip_in": ("off", "on"),

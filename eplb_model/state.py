@@ -98,7 +98,7 @@ class Device(NamedTuple):
     queues: tuple[tuple[Item, ...], ...]  # by connection
     arrived: tuple[Run, ...]  # in order of arrival
     context: int = NOBODY  # the thread that holds the driver's context lock (G44)
-    recording: int = NOBODY  # the thread that holds back event records (G4)
+    making: int = NOBODY  # the thread that keeps others from making events and memory (G4)
     gil: int = NOBODY  # the thread that blocks with the interpreter lock held (G45)
 
 

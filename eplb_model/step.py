@@ -77,9 +77,12 @@ def step(state: State, action: Action) -> State:
 
 def _kept_back(state: State, me: Actor) -> Wait:
     def explain() -> tuple[str, Clauses]:
-        other = shadowed_by(state, me)
-        assert other is not None, f"[model bug] nothing keeps {me} back"
-        return f"stands behind a wait of {other} in the same hardware queue", ((other,),)
+        others = shadowed_by(state, me)
+        assert others, f"[model bug] nothing keeps {me} back"
+        if len(others) == 1:
+            return f"stands behind a wait of {others[0]} in the same hardware queue", (others,)
+        names = ", ".join(str(each) for each in others)
+        return f"stands behind waits of {names}, one in every hardware queue", (others,)
 
     return Wait(explain)
 

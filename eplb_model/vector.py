@@ -11,8 +11,6 @@ Rules:
 from __future__ import annotations
 
 import difflib
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +33,7 @@ from eplb_model.format.parameters import (
     effective,
     machine_parameter,
     merged,
+    parse_setting,
     read_parameters,
 )
 from eplb_model.format.plans import read_groups, read_plans
@@ -317,25 +316,6 @@ def parse(text: str, label: str, folder: Path | None = None) -> VectorFile:
 def catalogue() -> list[VectorFile]:
     """All vectors that come with the package, by name."""
     return [load(path.stem) for path in sorted(VECTORS.glob("*.json"))]
-
-
-def parse_setting(text: str) -> tuple[str, Scalar]:
-    """`name=value` as name and value; what is no JSON scalar is a string.
-
-    >>> parse_setting("ranks=2"), parse_setting("order=free"), parse_setting("cap=null")
-    (('ranks', 2), ('order', 'free'), ('cap', None))
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise VectorError("--set", None, f"got {describe(text)}; expected name=value")
-    try:
-        parsed = json.loads(value)
-    except (ValueError, RecursionError):
-        return name, value
-    if isinstance(parsed, float) and not math.isfinite(parsed):
-        return name, value
-    scalar = parsed is None or isinstance(parsed, (bool, int, float, str))
-    return name, parsed if scalar else value
 
 
 def _locate(text: str, folder: Path | None) -> tuple[Path, str]:

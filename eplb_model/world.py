@@ -6,6 +6,7 @@ unrolled.  Rule: it is built once and compared by identity, so that a state may 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -255,21 +256,37 @@ class World:
             for device in sorted({self.stream_specs[s.slot].device for s in streams}):
                 on_device = self.streams_on(rank, device)
                 for index, stream in enumerate(on_device):
-                    mapping[stream] = first + self._connection(index)
-                first += 1 + max(map(self._connection, range(len(on_device))))
+                    mapping[stream] = first + self._connection(index, len(on_device))
+                first = 1 + max(mapping[stream] for stream in on_device)
             engines = (each for each in self.engines if each.rank == rank)
             mapping.update({engine: first + n for n, engine in enumerate(engines)})
         return tuple(mapping[stream] for stream in self.streams)
 
-    def _connection(self, index: int) -> int:
-        """The hardware queue of the i-th stream of a GPU."""
+    def _connection(self, index: int, streams: int) -> int:
+        """The hardware queue of the i-th stream of a GPU with so many."""
         match self.machine.switches.queue_map:
             case "together":
                 return 0
             case "apart":
                 return index
-            case _:
+            case "round_robin":
                 return index % self.machine.connections
+            case _:  # nobody can be held back where there are enough for all
+                return index if streams <= self.machine.connections else 0
+
+    @cached_property
+    def waits_that_hold(self) -> tuple[int, ...]:
+        """For each stream, at how many waits of other streams it can't pass (G5a, G6).
+
+        With queues that are taken as streams need them, that is as many as there are queues; where
+        streams share a queue for good, the first wait in it is enough.
+        """
+        several = self.machine.switches.queue_map == "counted"
+        queues = [(s.rank, q) for s, q in zip(self.streams, self.connections, strict=True)]
+        shared = Counter(queues)
+        return tuple(
+            self.machine.connections if several and shared[queue] > 1 else 1 for queue in queues
+        )
 
     @cached_property
     def slots(self) -> Mapping[tuple[int, str], int]:

@@ -11,11 +11,12 @@ import hashlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from cuda.bindings import driver, nvrtc
+
+from eplb_real.kernels import source
 
 CACHE = "~/.cache/eplb-real/kernels"
 ALWAYS_ALLOWED = 48 * 1024  # bytes of dynamic shared memory that need no leave
@@ -53,7 +54,7 @@ def compiled(defines: str, file: str, options: Sequence[str] = ()) -> bytes:
 
     Parameters: defines goes before the source; options are the compiler's own.
     """
-    source = (defines + files("eplb_real.kernels").joinpath(file).read_text()).encode()
+    text = source(file, defines).encode()
     device = checked("cuCtxGetDevice", driver.cuCtxGetDevice())
     version = checked("nvrtcVersion", nvrtc.nvrtcVersion())
     attributes = driver.CUdevice_attribute
@@ -65,10 +66,10 @@ def compiled(defines: str, file: str, options: Sequence[str] = ()) -> bytes:
         )
     )
     words = [f"--gpu-architecture=sm_{major}{minor}".encode(), *(o.encode() for o in options)]
-    kept = _kept(source, words, version)
+    kept = _kept(text, words, version)
     if kept.exists():
         return kept.read_bytes()
-    created = nvrtc.nvrtcCreateProgram(source, file.encode(), 0, [], [])
+    created = nvrtc.nvrtcCreateProgram(text, file.encode(), 0, [], [])
     program = checked("nvrtcCreateProgram", created)
     (code,) = nvrtc.nvrtcCompileProgram(program, len(words), words)
     if int(code):

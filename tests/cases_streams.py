@@ -52,6 +52,66 @@ def g6_it_stops_copies_too() -> Scenario:
     return g6_streams(together, op("copy", "h2d", "c"))
 
 
+def g5a_streams(queues: int, *waiting: str) -> Scenario:
+    """Stream a spins, some wait for it, then a copy comes on d."""
+    waits = [op("stream_wait_event", stream, "e") for stream in waiting]
+    return scenario(
+        rank(
+            [
+                launch("spinner", "a"),
+                op("record_event", "e", "a"),
+                *waits,
+                op("copy", "h2d", "d"),
+                op("stream_synchronize", "d"),
+                op("set", "go"),
+            ],
+            streams=("a", "b", "c", "d"),
+        ),
+        kernels=[spinner(1)],
+        machine=replace(TINY, connections=queues),
+    )
+
+
+@case("7 states: 1 deadlock 0.t0 0.a 0.b 0.c 0.d")
+def g5a_as_many_streams_that_wait_as_there_are_queues_stop_all_others() -> Scenario:
+    return g5a_streams(2, "b", "c")
+
+
+@case("12 states: 1 ok")
+def g5a_one_less_stops_nobody() -> Scenario:
+    return g5a_streams(2, "b")
+
+
+@case("13 states: 1 ok")
+def g5a_two_waits_of_one_stream_take_one_queue() -> Scenario:
+    return g5a_streams(2, "b", "b")
+
+
+@case("13 states: 1 ok")
+def g5a_with_a_queue_for_every_stream_nobody_is_stopped() -> Scenario:
+    return g5a_streams(4, "b", "c")
+
+
+@case("13 states: 1 ok")
+def g5a_a_wait_that_comes_later_stops_nobody() -> Scenario:
+    """The copy on d is there before the second wait."""
+    return scenario(
+        rank(
+            [
+                launch("spinner", "a"),
+                op("record_event", "e", "a"),
+                op("copy", "h2d", "d"),
+                op("stream_wait_event", "b", "e"),
+                op("stream_synchronize", "d"),
+                op("set", "go"),
+            ],
+            streams=("a", "b", "c", "d"),
+        ),
+        kernels=[spinner(1)],
+        machine=replace(TINY, connections=1),
+    )
+
+
 @case("6 states: 1 deadlock 0.a")
 def g35_a_wait_on_an_unrecorded_event_does_not_block() -> Scenario:
     body = [op("stream_wait_event", "b", "e"), op("event_synchronize", "e")]
@@ -163,7 +223,7 @@ def a_copy_within_the_device_needs_room_in_its_stream() -> Scenario:
 
 
 @case("37 states: 1 deadlock 0.t0 0.a, 1 deadlock 0.t0 0.t1 0.a")
-def g4_a_launch_into_a_full_stream_holds_back_event_records() -> Scenario:
+def g4_a_launch_into_a_full_stream_keeps_events_from_being_made() -> Scenario:
     """But not a launch on another stream."""
     return scenario(
         rank(
@@ -173,6 +233,62 @@ def g4_a_launch_into_a_full_stream_holds_back_event_records() -> Scenario:
         ),
         kernels=[spinner(1), kernel("k")],
         machine=replace(TINY, queue_depth=1),
+    )
+
+
+@case("14 states: 1 deadlock 0.t0 0.t1 0.a, 1 ok")
+def g4_a_launch_into_a_full_stream_keeps_memory_from_being_made() -> Scenario:
+    return scenario(
+        rank(
+            [launch("spinner", "a"), op("set", "ready"), launch("spinner", "a")],
+            [op("wait_flag", "ready"), op("malloc"), op("set", "go")],
+        ),
+        kernels=[spinner(1)],
+        machine=replace(TINY, queue_depth=1),
+    )
+
+
+@case("37 states: 1 ok")
+def g4_an_event_that_is_there_is_recorded_during_a_launch_into_a_full_stream() -> Scenario:
+    return scenario(
+        rank(
+            [
+                op("record_event", "e", "b"),
+                launch("spinner", "a"),
+                op("set", "ready"),
+                launch("spinner", "a"),
+            ],
+            [op("wait_flag", "ready"), op("record_event", "e", "b"), op("set", "go")],
+        ),
+        kernels=[spinner(1)],
+        machine=replace(TINY, queue_depth=1),
+    )
+
+
+@case("32 states: 1 deadlock 0.t0 0.t1 0.a, 1 ok")
+def g44a_a_free_that_waits_holds_back_event_records() -> Scenario:
+    return scenario(
+        rank(
+            [
+                op("record_event", "e", "b"),
+                launch("spinner"),
+                op("set", "ready"),
+                op("free"),
+            ],
+            [op("wait_flag", "ready"), op("record_event", "e", "b"), op("set", "go")],
+        ),
+        kernels=[spinner(1)],
+    )
+
+
+@case("19 states: 1 deadlock 0.t0 0.t1 0.a, 1 ok")
+def g44a_a_free_that_waits_holds_back_the_first_record_of_an_event() -> Scenario:
+    return scenario(
+        rank(
+            [launch("spinner"), op("set", "ready"), op("free")],
+            [op("wait_flag", "ready"), op("record_event", "e", "b"), op("set", "go")],
+        ),
+        kernels=[spinner(1)],
     )
 
 

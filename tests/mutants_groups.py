@@ -124,8 +124,8 @@ MUTANTS = (
     Mutant(
         "devices share hardware queues",
         "world.py",
-        "first += 1 + max(",
-        "first += 0 * max(",
+        "first = 1 + max(",
+        "first = 0 * max(",
         "devices_share_no_hardware_queue",
     ),
     Mutant(

@@ -32,6 +32,13 @@ PIECE_MUTANTS = (
         "coop_vs_nccl_opposite_order",
     ),
     PieceMutant(
+        "one wait stops every stream",
+        "shared_queues",
+        "stream[k_].blocked = waiting_ >= waits_that_hold(k_)",
+        "stream[k_].blocked = true",
+        "queue_aliasing",
+    ),
+    PieceMutant(
         "an SM is not given back",
         "crowded",
         "gpu[r].held[stream[s].seat[p] - 1] = FREE",

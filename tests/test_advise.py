@@ -14,7 +14,6 @@ from eplb_model.advise import judging as judging_module
 from eplb_model.advise.answer import STAND_IN, cap_answers, size_answers
 from eplb_model.advise.document import advice_document, advice_text
 from eplb_model.advise.judging import (
-    EDGE_VECTOR,
     NCCL_VECTOR,
     UNEVEN_VECTOR,
     VECTORS,
@@ -30,7 +29,6 @@ from eplb_model.vector import load
 # 512 KiB keep the exchange at 8 CTAs (N8) and the searches short.
 ONE = Question(ranks=2, tokens=(64,), phases=("dispatch",), bytes_per_op=512 << 10)
 EIGHT = Question(ranks=8, tokens=(64,), phases=("dispatch",))
-TINY = Question("tiny", 3, experts=4, tokens=(1,), phases=("dispatch",), cluster_size=2)
 
 
 SHARED = Checks()  # so that a case is searched once for all tests
@@ -92,70 +90,6 @@ def test_the_scenario_of_a_case_has_the_exchange_of_the_whole_group():
     assert set(exchange.rounds) == {(1,)}
 
 
-# --- what is left out does not matter ------------------------------------------------------------
-
-
-def _both(question: Question, cap: int, size: int, order: str | None) -> tuple[str, str]:
-    """The verdicts of two ranks that stand for all, and of all."""
-    asked = replace(question, cluster_size=size)
-    whole = replace(asked, check_ranks=asked.ranks)
-    verdicts = [
-        check(scenario(each, cases(each, NCCL_VECTOR, cap, size)[0], order)).verdict
-        for each in (asked, whole)
-    ]
-    return verdicts[0], verdicts[1]
-
-
-@pytest.mark.parametrize("experts", [2, 3, pytest.param(4, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("cap", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("size", [1, 2])
-def test_two_ranks_that_stand_for_three_say_what_three_say(experts, cap, size):
-    two, three = _both(replace(TINY, experts=experts), cap, size, None)
-
-    assert two == three
-
-
-@pytest.mark.parametrize(
-    ("ranks", "experts", "cap", "expected"),
-    [
-        (4, 256, 8, "deadlock"),
-        (3, 256, 4, "ok"),
-        (3, 264, 1, "deadlock"),
-        (3, 288, 64, "ok"),
-        pytest.param(4, 256, 4, "ok", marks=pytest.mark.slow),
-        pytest.param(5, 256, 8, "deadlock", marks=pytest.mark.slow),
-    ],
-)
-def test_the_same_on_real_grids_where_the_order_is_enforced(ranks, experts, cap, expected):
-    question = replace(EIGHT, ranks=ranks, experts=experts)
-
-    assert _both(question, cap, 4, "opposite") == (expected, expected)
-
-
-@pytest.mark.parametrize("experts", [2, 3, 4])
-@pytest.mark.parametrize("cap", [1, 2, 4])
-@pytest.mark.parametrize("size", [1, 2])
-def test_what_hangs_under_the_enforced_order_hangs_where_the_threads_race(experts, cap, size):
-    question = replace(TINY, ranks=2, experts=experts)
-    (case,) = cases(question, NCCL_VECTOR, cap, size)
-
-    enforced = check(scenario(question, case, "opposite")).verdict
-    assert enforced != "deadlock" or check(scenario(question, case)).verdict == "deadlock"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("experts", [3, 4])
-@pytest.mark.parametrize("size", [1, 2])
-def test_with_stream_edges_it_does_not_matter_whether_channels_end_one_by_one(experts, size):
-    question = replace(TINY, experts=experts)
-    (case,) = cases(question, EDGE_VECTOR, 2, size)
-    together = scenario(question, case)
-    exchange = replace(together.kernels["exchange"], ends="each")
-    one_by_one = replace(together, kernels={**together.kernels, "exchange": exchange})
-
-    assert check(together).verdict == check(one_by_one).verdict == "ok"
-
-
 # --- answers -------------------------------------------------------------------------------------
 
 
@@ -210,7 +144,7 @@ def test_a_case_that_depends_on_what_nobody_measured_is_not_safe():
 
 
 def test_a_search_that_was_cut_makes_nothing_safe():
-    advice = advise(replace(ONE, experts=288), Checks(Search(max_states=5)))
+    advice = advise(replace(ONE, experts=288), Checks(Search(max_states=3)))
 
     assert (advice.verdict, advice.safe, advice.largest_safe) == ("unknown", False, None)
     assert {each.verdict for each in advice.alternatives} == {"unknown"}
@@ -319,6 +253,20 @@ def test_an_advice_names_the_two_counts(capsys):
 
 
 # --- the command ---------------------------------------------------------------------------------
+
+
+def test_the_cases_say_which_token_counts_they_are():
+    document = advice_document(advise(MIXED, SHARED))
+    told = [
+        (phase, tokens)
+        for case in document["cases"]
+        for phase, ranges in case["tokens"].items()
+        for first, last in ranges
+        for tokens in range(first, last + 1)
+    ]
+
+    assert len(document["cases"]) > 1
+    assert sorted(told) == sorted((phase, n) for phase in MIXED.phases for n in MIXED.tokens)
 
 
 @pytest.mark.slow

@@ -3,11 +3,16 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from eplb_model.explore.fast.packed import count_everything
+from eplb_model.vector import load
 from tests.bench import spin
-from tests.bench.children import measured
+from tests.bench.beside_spin import FOUR, judge, ratio
+from tests.bench.children import Measured, measured
+from tests.bench.commands import CAPPED, HANGS
 from tests.bench.reduced import slope
 from tests.bench.table import Table
 
@@ -50,6 +55,54 @@ def test_small_sizes_say_nothing_of_a_target(capsys):
 
 def test_the_exponent_of_a_square_is_two():
     assert slope([(n, 7.0 * n * n) for n in (16, 64, 256)]) == pytest.approx(2)
+
+
+def asked(made, seconds, output="", *, done=True):
+    return spin.Asked(made, Measured(seconds, 1.0, output, 1, done))
+
+
+def test_a_ratio_counts_what_makes_the_verifier_and_is_told_apart_from_the_verifier_alone():
+    assert ratio(0.5, asked(1.5, 0.04)) == "x 3.1 with 1.5 s of spin and gcc, x 0.08 pan alone"
+
+
+def test_the_ratio_to_a_verifier_that_was_ended_is_a_lower_bound(capsys):
+    table = Table(part="reduced")
+    judge(table, FOUR, "by hand", 0.2, asked(1.0, 99.5, done=False))
+    judge(table, FOUR, "by hand", 0.2, asked(1.0, 50.0))
+
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].endswith(
+        "at least x 502 with 1.0 s of spin and gcc, at least x 498 pan alone -> met"
+    )
+    assert told[1].endswith(": x 255 with 1.0 s of spin and gcc, x 250 pan alone -> MISSED")
+
+
+def test_what_a_verifier_had_seen_is_the_last_that_it_told():
+    progress = "Depth= 432 States=    {} Transitions= 9.13e+06 Memory=   139.007\n"
+
+    assert asked(0, 1, progress.format("1e+06") + progress.format("1.3e+07")).seen == 13_000_000
+    assert asked(0, 1).seen is None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(spin.missing() is not None, reason="needs spin and gcc")
+def test_a_verifier_without_memory_is_not_done(tmp_path):
+    small = replace(spin.FOLLOWED, gcc=(*spin.COUNT.gcc, "-DMEMLIM=60"))
+    sizes = ("-DN=3", "-DK=1")
+
+    assert not spin.ask(spin.OPPOSITE, small, 1, tmp_path, defines=sizes).ran.done
+    assert spin.ask(spin.OPPOSITE, spin.FOLLOWED, 1, tmp_path, defines=sizes, until=9).ran.done
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(spin.missing() is not None, reason="needs spin and gcc")
+@pytest.mark.parametrize(("ranks", "vector"), [(2, CAPPED), (3, CAPPED), (2, HANGS), (3, HANGS)])
+def test_the_text_by_hand_has_the_states_and_steps_of_its_vector(ranks, vector, tmp_path):
+    sizes = (f"-DN={ranks}", "-DK=1", *(("-DHANG",) if vector == HANGS else ()))
+    found = spin.ask(spin.OPPOSITE, spin.COUNT, 1, tmp_path, defines=sizes)
+    counts = count_everything(load(vector).scenario({"ranks": ranks}).world)
+
+    assert (found.states, found.transitions) == (counts.states, counts.transitions)
 
 
 def test_a_child_is_measured_by_its_own_time_and_memory():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from eplb_model.check import Search, check
@@ -12,42 +10,18 @@ from eplb_model.explain.asked import Asked
 from eplb_model.explain.critical import critical
 from eplb_model.explain.cures import cures
 from eplb_model.explain.edges import Call, with_edge
-from eplb_model.explain.explanation import explain, story_of
-from eplb_model.explain.order import arrows
+from eplb_model.explain.explanation import explain
 from eplb_model.explain.reduce import follow, reduced
 from eplb_model.explore.search import explore
 from eplb_model.explore.stall import has_fair_loop
 from eplb_model.findings import finding_at
-from eplb_model.ops.flags import Set, WaitFlag
 from eplb_model.ops.launch import AwaitComplete, Launch
 from eplb_model.ops.locks import Acquire, Release
-from eplb_model.outcome import Finding
 from eplb_model.render.explained import explanation_text
-from eplb_model.render.text import WIDTH, report_text
-from eplb_model.scenario import Scenario
 from eplb_model.trace import parse_schedule, replay, schedule_text
-from eplb_model.vector import load
 from eplb_model.wait_for import stuck_set
 from tests.small import gang, kernel, meeting, rank, scenario
-
-SMALL = {"machine": "tiny", "coop_ctas": 3, "nccl_ctas": 2, "nccl_cluster": 2}
-FLAGSHIP = "coop_vs_nccl_opposite_order"
-
-
-def _asked(name: str, **settings) -> Asked:
-    vector = load(name)
-    return Asked(vector.scenario(settings), vector, settings)
-
-
-def _finding(described: Scenario) -> Finding:
-    finding = check(described).finding
-    assert finding is not None
-    return finding
-
-
-def _told(name: str, **settings) -> str:
-    asked = _asked(name, **settings)
-    return explanation_text(explain(asked, check(asked.scenario)))
+from tests.stories import FLAGSHIP, SMALL, explained, finding_in, question_of
 
 
 def _ends_well(state) -> bool:
@@ -67,8 +41,8 @@ def _ends_well(state) -> bool:
 def test_a_reduced_schedule_has_no_rank_outside_the_circle_and_no_step_too_many(
     settings, found, left
 ):
-    world = _asked(FLAGSHIP, **SMALL, **settings).scenario.world
-    finding = _finding(_asked(FLAGSHIP, **SMALL, **settings).scenario)
+    world = question_of(FLAGSHIP, **SMALL, **settings).scenario.world
+    finding = finding_in(question_of(FLAGSHIP, **SMALL, **settings).scenario)
     small = reduced(world, finding)
 
     assert (len(finding.schedule), len(small.schedule)) == (found, left)
@@ -86,7 +60,7 @@ def test_a_rank_that_the_circle_needs_stays():
     met = (launch, AwaitComplete("pair"), *locks)
     other = (locks[1], locks[0], *locks[3:1:-1])
     described = scenario(rank(met, other), rank((launch,)), kernels=[pair])
-    finding = _finding(described)
+    finding = finding_in(described)
     small = reduced(described.world, finding)
 
     assert {actor.rank for actor in small.circle} == {0}
@@ -95,8 +69,8 @@ def test_a_rank_that_the_circle_needs_stays():
 
 
 def test_a_broken_property_is_taken_as_it_was_shortened():
-    described = _asked("event_wait_before_record").scenario
-    finding = _finding(described)
+    described = question_of("event_wait_before_record").scenario
+    finding = finding_in(described)
 
     assert reduced(described.world, finding).schedule == finding.schedule
 
@@ -114,8 +88,8 @@ def test_a_broken_property_is_taken_as_it_was_shortened():
     ],
 )
 def test_before_the_critical_step_some_schedule_ends_well_and_after_it_none(name, settings):
-    described = _asked(name, **settings).scenario
-    finding = _finding(described)
+    described = question_of(name, **settings).scenario
+    finding = finding_in(described)
     schedule = reduced(described.world, finding).schedule
     decides = critical(described.world, schedule, finding)
     states = replay(described.world, schedule).states
@@ -126,8 +100,8 @@ def test_before_the_critical_step_some_schedule_ends_well_and_after_it_none(name
 
 
 def test_programs_that_force_the_end_have_no_critical_step():
-    described = _asked(FLAGSHIP, **SMALL).scenario
-    finding = _finding(described)
+    described = question_of(FLAGSHIP, **SMALL).scenario
+    finding = finding_in(described)
     decides = critical(described.world, finding.schedule, finding)
 
     assert (decides.step, decides.always) == (None, True)
@@ -135,8 +109,8 @@ def test_programs_that_force_the_end_have_no_critical_step():
 
 def test_of_a_stall_the_critical_step_is_the_last_before_which_nobody_has_to_be_left_out():
     """Once the main thread has set the flag, the worker's clear can only come too late."""
-    described = _asked("clear_erases_rearm").scenario
-    finding = _finding(described)
+    described = question_of("clear_erases_rearm").scenario
+    finding = finding_in(described)
     decides = critical(described.world, finding.schedule, finding)
     trace = replay(described.world, finding.schedule)
     (left_out,) = (each.actor for each in finding.waiting)
@@ -152,8 +126,8 @@ def test_of_a_stall_the_critical_step_is_the_last_before_which_nobody_has_to_be_
 
 def test_a_bound_that_cuts_the_question_is_named(monkeypatch):
     monkeypatch.setattr("eplb_model.explain.critical.GROWING", (1,))
-    described = _asked(FLAGSHIP, **SMALL, order="free").scenario
-    finding = _finding(described)
+    described = question_of(FLAGSHIP, **SMALL, order="free").scenario
+    finding = finding_in(described)
     decides = critical(described.world, finding.schedule, finding)
 
     assert decides.bound == 20
@@ -172,8 +146,8 @@ CURED = {
 
 @pytest.mark.parametrize(("name", "settings"), CURED.items())
 def test_every_cure_holds_by_the_plain_search_and_what_is_said_not_to_does_not(name, settings):
-    asked = _asked(name, **settings)
-    finding = _finding(asked.scenario)
+    asked = question_of(name, **settings)
+    finding = finding_in(asked.scenario)
     found = cures(asked, finding, reduced(asked.scenario.world, finding))
 
     assert found.found
@@ -188,8 +162,8 @@ def test_every_cure_holds_by_the_plain_search_and_what_is_said_not_to_does_not(n
 
 
 def test_the_first_cure_is_what_the_catalogue_says():
-    asked = _asked("event_wait_before_record")
-    finding = _finding(asked.scenario)
+    asked = question_of("event_wait_before_record")
+    finding = finding_in(asked.scenario)
     found = cures(asked, finding, reduced(asked.scenario.world, finding))
 
     assert found.found[0].kind == "the fixed twin event_wait_after_record"
@@ -197,8 +171,8 @@ def test_the_first_cure_is_what_the_catalogue_says():
 
 
 def test_the_missing_edge_of_a_race_is_tried_and_holds():
-    described = _asked("event_wait_before_record").scenario
-    finding = _finding(described)
+    described = question_of("event_wait_before_record").scenario
+    finding = finding_in(described)
     found = cures(Asked(described), finding, reduced(described.world, finding))
 
     (edge,) = found.found
@@ -210,8 +184,8 @@ def test_the_missing_edge_of_a_race_is_tried_and_holds():
 
 
 def test_a_circle_for_sms_is_broken_by_an_edge_between_the_two_launches():
-    described = _asked(FLAGSHIP, **SMALL, order="free").scenario
-    finding = _finding(described)
+    described = question_of(FLAGSHIP, **SMALL, order="free").scenario
+    finding = finding_in(described)
     found = cures(Asked(described), finding, reduced(described.world, finding))
 
     assert {each.kind for each in found.found} == {"an event edge"}
@@ -242,8 +216,8 @@ def test_an_edge_between_calls_that_no_rank_has_is_none():
 def test_what_a_bound_cut_is_no_cure_and_is_counted(monkeypatch):
     monkeypatch.setattr(cures_module, "STATES_OF_A_CHECK", 1)
     monkeypatch.setattr(cures_module, "SAMPLING", Search("uniform", runs=1))
-    asked = _asked(FLAGSHIP, **SMALL, order="free", layers=3)
-    finding = _finding(asked.scenario)
+    asked = question_of(FLAGSHIP, **SMALL, order="free", layers=3)
+    finding = finding_in(asked.scenario)
     found = cures(asked, finding, reduced(asked.scenario.world, finding))
 
     assert found.undecided > 0
@@ -251,8 +225,8 @@ def test_what_a_bound_cut_is_no_cure_and_is_counted(monkeypatch):
 
 
 def test_when_the_states_are_used_up_nothing_more_is_tried(monkeypatch):
-    asked = _asked(FLAGSHIP, **SMALL)
-    finding = _finding(asked.scenario)
+    asked = question_of(FLAGSHIP, **SMALL)
+    finding = finding_in(asked.scenario)
     small = reduced(asked.scenario.world, finding)
     whole = cures(asked, finding, small)
     monkeypatch.setattr(cures_module, "STATES_OF_ALL", 400)
@@ -264,140 +238,13 @@ def test_when_the_states_are_used_up_nothing_more_is_tried(monkeypatch):
 
 
 def test_an_interruption_ends_the_search_for_cures():
-    asked = _asked("event_wait_before_record")
-    finding = _finding(asked.scenario)
+    asked = question_of("event_wait_before_record")
+    finding = finding_in(asked.scenario)
     small = reduced(asked.scenario.world, finding)
     found = cures(asked, finding, small, enough=lambda: "interrupted")
 
     assert found.found == ()
     assert found.not_tried > 0
-
-
-# --- the words ---------------------------------------------------------------------------------
-
-
-def test_a_hang_is_told_party_by_party_until_it_contradicts_itself():
-    told = _told(FLAGSHIP, **SMALL)
-
-    assert told.index("\nLet\n") < told.index("\nThen\n") < told.index("\nHowever\n")
-    assert "stream side of rank 0: kernel exchange, launched by thread eplb" in told
-    assert "holds 2 SM slots (rank 0 has 4 SMs); a running CTA keeps its SM until it ends" in told
-    assert "holds nothing: a gang starts with all its CTAs or not at all" in told
-    assert "0.compute can't go on before 0.side: it needs 3 slots at once, 2 are free" in told
-    assert "1.compute can't go on before 0.compute" in told.partition("However")[2]
-    assert "Behind the circle wait 0.main, 0.eplb, 1.main, 1.eplb: victims" in told
-
-
-def test_the_schedule_is_a_table_with_a_column_for_every_thread_and_stream():
-    told = _told(FLAGSHIP, **SMALL)
-    heads = [line.split() for line in told.splitlines() if line.strip().startswith("0.main ")]
-
-    assert ["0.main", "0.eplb", "0.compute", "0.side"] in heads
-    assert "   1                          launch exchange side" in told
-
-
-def test_a_race_names_both_accesses_what_each_has_seen_and_the_missing_edge():
-    told = _told("event_wait_before_record")
-
-    assert "first   kernel produce on 0.side, submitted by 0.producer" in told
-    assert "0.compute has seen no step of 0.side." in told
-    assert "Nothing makes 0.compute wait for 0.side" in told.partition("However")[2]
-
-
-def test_a_stall_names_the_loop_and_who_is_left_out():
-    told = _told("clear_erases_rearm")
-
-    assert "the loop" in told
-    assert "for ever" in told
-    assert "some schedule still leaves nobody out, after it none does" in " ".join(told.split())
-
-
-@pytest.mark.parametrize("name", ["nixl_read_overtakes_copy_out", "weights_written_under_read"])
-def test_an_engine_is_called_an_engine(name):
-    asked = _asked(name)
-    report = check(asked.scenario)
-    story = story_of(asked, report)
-    engines = [track for track in story.tracks if track.kind == "engine"]
-
-    assert engines
-    assert all(f"stream {each.name}" not in report_text(report) for each in engines)
-    assert all(each.name.partition(".")[2] not in _streams(asked.scenario) for each in engines)
-
-
-def _streams(described: Scenario) -> set[str]:
-    return {actor.name for r in range(2) for actor in described.world.cuda_streams_of(r)}
-
-
-def test_without_a_circle_whoever_waits_is_named_and_that_nobody_can_help():
-    told = _told("gated_collective")
-
-    assert "0.main could be freed by nobody." in told
-    assert "waits, nobody can free it" in told
-
-
-@pytest.mark.parametrize("name", [FLAGSHIP, "event_wait_before_record", "clear_erases_rearm"])
-def test_an_explanation_is_no_wider_than_a_page(name):
-    assert max(map(len, _told(name).splitlines())) <= WIDTH
-
-
-def test_a_short_report_fits_on_a_screen():
-    report = check(_asked(FLAGSHIP).scenario)
-    lines = report_text(report, "replay", "more").splitlines()
-
-    assert len(lines) <= 19
-    assert "  0.compute -> 0.side -> 1.side -> 1.compute -> 0.compute" in lines
-
-
-# --- many ranks --------------------------------------------------------------------------------
-
-
-def test_among_many_ranks_the_same_hang_of_two_is_explained():
-    """Nobody searched 16 ranks here: the schedule is that of the two, for every further rank."""
-    asked = _asked(FLAGSHIP, **SMALL, ranks=16)
-    world = asked.scenario.world
-    words = ["0.eplb 0.main 0.main", *(f"{r}.main {r}.eplb {r}.eplb" for r in range(1, 16))]
-    schedule = parse_schedule(world, " ".join(words))
-    finding = finding_at(replay(world, schedule).last, schedule)
-    smaller = check(_asked(FLAGSHIP, **SMALL).scenario)
-    report = replace(smaller, parameters=asked.scenario.parameters, finding=finding)
-    told = explain(asked, report, with_cures=False)
-
-    assert finding is not None
-    assert told.smaller == "ranks=2"
-    assert told.story.ranks == (0, 1)
-    assert len(told.story.steps) == 6
-    assert "The same goes wrong with ranks=2." in explanation_text(told)
-
-
-def test_many_peers_don_t_make_the_waits_explode():
-    """A channel kernel with sixteen peers: each of its classes waits for other ranks."""
-    world = _asked(FLAGSHIP, ranks=16).scenario.world
-    words = ["0.eplb 0.main 0.main", *(f"{r}.main {r}.eplb {r}.eplb" for r in range(1, 16))]
-    last = follow(world, parse_schedule(world, " ".join(words)))
-
-    assert last is not None
-    assert stuck_set(last) == frozenset(last.unfinished())
-
-
-# --- order -------------------------------------------------------------------------------------
-
-
-def test_arrows_are_what_comes_directly_before_and_nothing_that_follows_from_others():
-    """b waits for a, c for b: that c comes after a too needs no arrow."""
-    described = scenario(rank([Set("x")], [WaitFlag("x"), Set("y")], [WaitFlag("y")]))
-    schedule = parse_schedule(described.world, "0.a 0.b 0.b 0.c")
-    found = [(each.step, each.then) for each in arrows(replay(described.world, schedule))]
-
-    assert found == [(1, 2), (3, 4)]
-
-
-def test_a_kernel_ends_after_the_start_of_its_peers():
-    pair = kernel("pair", meets=meeting("first", "pair"))
-    described = scenario(rank([Launch("pair", "s")]), rank([Launch("pair", "s")]), kernels=[pair])
-    schedule = parse_schedule(described.world, "0.a 1.a 0.s")
-    found = {(each.step, each.then) for each in arrows(replay(described.world, schedule))}
-
-    assert found == {(1, 3), (2, 3)}
 
 
 # --- any finding -------------------------------------------------------------------------------
@@ -420,15 +267,15 @@ def test_two_gangs_are_explained_without_a_vector():
 
 def test_known_gap_a_stall_keeps_all_its_steps():
     """Steps of the loop's entry that have nothing to do with who is left out are not taken out."""
-    described = _asked("clear_erases_rearm").scenario
-    finding = _finding(described)
+    described = question_of("clear_erases_rearm").scenario
+    finding = finding_in(described)
 
     assert reduced(described.world, finding).left_out == 0
 
 
 def test_known_gap_channels_keep_ranks_outside_the_circle():
     """Without the parameter `ranks`, the other channels of 0.side need their peers to be stuck."""
-    asked = _asked(FLAGSHIP, ranks=6)
+    asked = question_of(FLAGSHIP, ranks=6)
     world = asked.scenario.world
     words = ["0.eplb 0.main 0.main", *(f"{r}.main {r}.eplb {r}.eplb" for r in range(1, 6))]
     schedule = parse_schedule(world, " ".join(words))
@@ -441,7 +288,7 @@ def test_known_gap_channels_keep_ranks_outside_the_circle():
 
 
 def test_a_claim_that_is_given_up_has_no_critical_step():
-    told = _told("cycle_never_ends")
+    told = explained("cycle_never_ends")
 
     assert "stays false" in told
     assert "The critical step" not in told
@@ -449,7 +296,7 @@ def test_a_claim_that_is_given_up_has_no_critical_step():
 
 def test_a_bounded_search_for_the_critical_step_does_not_blame_the_programs(monkeypatch):
     monkeypatch.setattr("eplb_model.explain.critical.GROWING", (1,))
-    asked = _asked("p2p_vs_collective_two_threads")
+    asked = question_of("p2p_vs_collective_two_threads")
     told = explain(asked, check(asked.scenario), with_cures=False).critical
 
     assert "within 20 states" in told

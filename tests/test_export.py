@@ -118,7 +118,9 @@ REFUSED = [
     "gang_bars_later_kernels",
     "group_closed_on_error",
     "group_end_blocks_in_launch",
+    "head_of_line",
     "pynccl_group_left_open",
+    "split_of_an_sm",
     "waiting_kernel_bars_its_priority",
 ]
 

@@ -181,5 +181,5 @@ def work_in(state: State, stream: Actor) -> list[str]:
 def test_nobody_holds_a_lock_of_the_process_without_being_in_a_call(scenario):
     for state in some_states(scenario):
         for device in state.devices:
-            for holder in (device.context, device.recording, device.gil):
+            for holder in (device.context, device.making, device.gil):
                 assert holder < 0 or state.threads[holder].status == "running"

@@ -15,7 +15,7 @@ from eplb_model.explain.walking import graph_document
 from eplb_model.render.page import graph_page, page
 from eplb_model.vector import load
 from tests.browser import chromium, missing
-from tests.test_render import _nasty_story
+from tests.stories import nasty_story
 
 pytestmark = [
     pytest.mark.browser,
@@ -197,7 +197,7 @@ def test_labels_stay_in_view_in_a_long_run_and_its_loop_is_framed(browser, tmp_p
 
 def test_a_text_that_tries_to_be_markup_is_shown_as_text(browser, tmp_path):
     path = tmp_path / "nasty.html"
-    path.write_text(page(_nasty_story()), encoding="utf-8")
+    path.write_text(page(nasty_story()), encoding="utf-8")
     browser.get(path.as_uri())
 
     assert "<img src=x onerror=alert(1)>" in _text(browser, "about")
@@ -238,7 +238,7 @@ def test_walking_the_embedded_graph_ends_in_the_hang_and_goes_back(browser, tmp_
     assert _text(browser, "place") == "1 of 1"  # another way: the old one is gone
 
 
-def test_walking_the_served_states_ends_in_the_hang(browser):
+def test_walking_the_served_states_ends_in_thehang(browser):
     serving = server(load(FLAGSHIP).scenario(SMALL), 0)
     thread = threading.Thread(target=serving.serve_forever)
     thread.start()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 
 from eplb_model.advise.judging import (
     EDGE_VECTOR,
@@ -209,19 +210,23 @@ def _cases_at(question: Question, cap: int) -> tuple[Case, ...]:
     return cases(question, VECTORS[question.communicator], cap, question.cluster_size)
 
 
-def _ranges(question: Question) -> list[tuple[int, int]]:
+def _ranges(question: Question) -> tuple[tuple[int, int], ...]:
+    return _alike(question.ranks, question.peers, question.bytes_per_op)
+
+
+@cache
+def _alike(ranks: int, peers: str, bytes_per_op: int) -> tuple[tuple[int, int], ...]:
     """(largest, smallest) of the caps that lead to the same channels, from 64 down."""
     found: list[tuple[int, int]] = []
     before: tuple[tuple[int, ...], ...] = ()
     for cap in range(MOST_CTAS, 0, -1):
-        by_round = nccl_p2p_channels(question.ranks, question.peers, question.bytes_per_op, cap)
-        channels = rounds_of_ctas(by_round)
+        channels = rounds_of_ctas(nccl_p2p_channels(ranks, peers, bytes_per_op, cap))
         if channels == before:
             found[-1] = (found[-1][0], cap)
         else:
             found.append((cap, cap))
         before = channels
-    return found
+    return tuple(found)
 
 
 def _alternatives(question: Question, checks: Checks) -> tuple[Alternative, ...]:

@@ -32,7 +32,7 @@ def advice_document(advice: Advice) -> dict[str, Any]:
         "unsafe_points": advice.asked.unsafe_points,
         "first_unsafe": _first(advice.asked.first_unsafe),
         "first_uneven": _pair(advice.asked.first_uneven),
-        "cases": [_case(each) for each in advice.asked.judged],
+        "cases": [{**_case(each), "tokens": _tokens(each)} for each in advice.asked.judged],
         "largest_safe_max_ctas": advice.largest_safe,
         "caps": [_cap(each) for each in advice.caps],
         "cluster_size": {
@@ -180,6 +180,18 @@ def _case(judged: Judged) -> dict[str, Any]:
         "circle": [str(actor) for actor in circle],
         "cut": report.bounds["cut"],
     }
+
+
+def _tokens(judged: Judged) -> dict[str, list[list[int]]]:
+    """By phase, the token counts of a case, as ranges."""
+    found: dict[str, list[list[int]]] = {}
+    for tokens, phase in judged.case.points:
+        ranges = found.setdefault(phase, [])
+        if ranges and ranges[-1][1] == tokens - 1:
+            ranges[-1][1] = tokens
+        else:
+            ranges.append([tokens, tokens])
+    return found
 
 
 def _head(advice: Advice) -> str:

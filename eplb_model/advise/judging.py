@@ -2,8 +2,10 @@
 
 Rules:
 - A case is tried under an enforced order first (rank 0 the exchange, the others the kernel, each
-  resident before the next launch): a few dozen states.  What hangs there, or may, does so where the
-  threads race, since the order is one of theirs.  Every other answer comes from all schedules.
+  resident before the next launch).  What hangs there, or may, does so where the threads race, since
+  the order is one of theirs.  Every other answer comes from all schedules.
+- Two ranks that hang in that order do so within a few dozen states.  Where there are more, all
+  schedules are asked first: if these end well, so do those of the order.
 - A verdict comes from `check` and from nothing else.  Formulas only say which points are one case;
   the kernels of a case are those of the vector under the parameters of its first point.
 - Where two ranks stand for more, the exchange keeps the grid and cluster of the real number of
@@ -23,10 +25,9 @@ from itertools import combinations
 from typing import NamedTuple
 
 from eplb_model.advise.question import Point, Question
-from eplb_model.check import Search, check
+from eplb_model.check import Search, check, machines
 from eplb_model.formulas import (
     deepep_cluster,
-    deepep_grid,
     every_round,
     nccl_cluster,
     nccl_p2p_channels,
@@ -46,6 +47,9 @@ VECTORS = {
     "nixl": "deepep_ll_async_eplb_over_nixl",
 }
 MOST_STATES = 500_000  # a case that needs more is unknown
+HANGS: tuple[Verdict, ...] = ("deadlock", "may")
+# Settled states: two ranks that hang in an enforced order have 15, two that end well some more.
+FEW, SOME = 24, 64
 
 
 class Kernels(NamedTuple):
@@ -105,15 +109,10 @@ def _goodness(verdict: Verdict) -> int:
 
 def cases(question: Question, vector: str, cap: int, cluster_size: int) -> tuple[Case, ...]:
     """The distinct cases of a question over a vector, in the order of their first points."""
-    device = question.device
     exchange = _exchange(question, vector, cap, cluster_size)
-    found: dict[Kernels, list[Point]] = {}
-    for point in question.points():
-        grid = deepep_grid(point.phase, question.experts, point.tokens, device.sms)
-        kernels = Kernels(grid, deepep_cluster(grid), *exchange)
-        found.setdefault(kernels, []).append(point)
     return tuple(
-        Case(vector, kernels, tuple(points), cap, cluster_size) for kernels, points in found.items()
+        Case(vector, Kernels(grid, deepep_cluster(grid), *exchange), points, cap, cluster_size)
+        for grid, points in question.grids
     )
 
 
@@ -174,11 +173,29 @@ class Checks:
         return Judged(case, self.reports[key])
 
     def _check(self, question: Question, case: Case) -> Report:
-        for each in _tried(question, case):
-            enforced = check(scenario(question, each, "opposite"), self.search)
-            if enforced.verdict in ("deadlock", "may"):
-                return enforced
-        return check(scenario(question, case), self.search)
+        tried = [scenario(question, each, "opposite") for each in _tried(question, case)]
+        while tried:
+            report = self._enforced(question, tried[0])
+            if report is None:
+                break
+            if report.verdict in HANGS:
+                return report
+            tried.pop(0)
+        found = check(scenario(question, case), self.search)
+        if found.verdict == "ok":
+            return found
+        later = (check(each, self.search) for each in tried)
+        return next((each for each in later if each.verdict in HANGS), found)
+
+    def _enforced(self, question: Question, enforced: Scenario) -> Report | None:
+        """The answer of an enforced order; None where two ranks need more than a few states."""
+        if question.check_ranks > 2:
+            return check(enforced, self.search)
+        settings = sum(1 for _ in machines(enforced))
+        few = FEW if settings == 1 else SOME * settings  # it may hang in some of them
+        few = min(few, self.search.max_states or few)
+        report = check(enforced, replace(self.search, fast=False, max_states=few))
+        return report if report.states < few else None  # so no setting of a switch was cut
 
     def all(self, question: Question, asked: Iterable[Case]) -> tuple[Judged, ...]:
         """All cases judged."""
@@ -216,20 +233,21 @@ def scenario(question: Question, case: Case, order: str | None = None) -> Scenar
     if "exchange" not in here.kernels:
         return here
     settings.pop("order", None)
-    whole = _vector(NCCL_VECTOR).scenario({**settings, "ranks": question.ranks})
-    return _standing_for(whole, here, case.vector == EDGE_VECTOR)
+    return _standing_for(_whole(tuple(settings.items()), question.ranks), here)
 
 
 def _ranks_of(question: Question, case: Case) -> int:
     return question.check_ranks if case.vector == NCCL_VECTOR else 2
 
 
-def _standing_for(whole: Scenario, here: Scenario, together: bool) -> Scenario:
-    """The few ranks of `here` with the exchange of the whole group.
+@cache
+def _whole(settings: tuple[tuple[str, object], ...], ranks: int) -> Scenario:
+    """The whole group, where the threads race."""
+    return _vector(NCCL_VECTOR).scenario({**dict(settings), "ranks": ranks})
 
-    With stream edges an exchange never runs beside the kernel, so its channels may end in one step:
-    hundreds of interleavings that nobody can see are left out.
-    """
+
+def _standing_for(whole: Scenario, here: Scenario) -> Scenario:
+    """The few ranks of `here` with the exchange of the whole group."""
     exchange = whole.kernels["exchange"]
     if len(here.ranks) != len(whole.ranks):
         assert exchange.meets is not None
@@ -239,11 +257,12 @@ def _standing_for(whole: Scenario, here: Scenario, together: bool) -> Scenario:
             meets=replace(exchange.meets, sends=others, receives=others),
             rounds=every_round(exchange.ctas, len(here.ranks)),
         )
-    if together:
-        exchange = replace(exchange, ends="together")
     return replace(here, kernels={**here.kernels, "exchange": exchange}, expect=None)
 
 
 @cache
 def _vector(name: str) -> VectorFile:
-    return load(name)
+    """A vector without what it expects of cases of its own."""
+    found = load(name)
+    document = {key: each for key, each in found.document.items() if key not in ("expect", "cases")}
+    return replace(found, document=document)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from eplb_model.format.machines import load_machine
@@ -84,9 +85,7 @@ class Question:
     def _try_formulas(self) -> None:
         """Refuse what a formula refuses, before anything is searched."""
         try:
-            sms = self.device.sms
-            for point in self.points():
-                deepep_grid(point.phase, self.experts, point.tokens, sms)
+            assert self.grids
             nccl_p2p_ctas(self.ranks, self.peers, self.bytes_per_op, self.cap)
         except ValueError as error:
             raise UsageError(str(error)) from None
@@ -109,9 +108,12 @@ class Question:
 
     def points(self) -> Iterator[Point]:
         """Every token count with every kernel, in the order in which a user counts."""
-        for tokens in self.tokens:
-            for phase in self.phases:
-                yield Point(tokens, phase)
+        return _points(self.tokens, self.phases)
+
+    @property
+    def grids(self) -> tuple[tuple[int, tuple[Point, ...]], ...]:
+        """Every grid of the cooperative kernel with its points, in the order of the first ones."""
+        return _grids(self.tokens, self.phases, self.experts, self.device.sms)
 
     def settings(self, point: Point, cap: int, cluster_size: int) -> Mapping[str, object]:
         """The parameters of the vectors at a point."""
@@ -125,6 +127,23 @@ class Question:
             "nccl_max_ctas": cap,
             "nccl_cga_cluster_size": cluster_size,
         }
+
+
+def _points(tokens: tuple[int, ...], phases: tuple[Phase, ...]) -> Iterator[Point]:
+    for each in tokens:
+        for phase in phases:
+            yield Point(each, phase)
+
+
+@cache
+def _grids(
+    tokens: tuple[int, ...], phases: tuple[Phase, ...], experts: int, sms: int
+) -> tuple[tuple[int, tuple[Point, ...]], ...]:
+    found: dict[int, list[Point]] = {}
+    for point in _points(tokens, phases):
+        grid = deepep_grid(point.phase, experts, point.tokens, sms)
+        found.setdefault(grid, []).append(point)
+    return tuple((grid, tuple(points)) for grid, points in found.items())
 
 
 def accept_version(version: str) -> None:

@@ -9,10 +9,12 @@ Rules:
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from eplb_model.format.document import listing
+from eplb_model.format.document import VectorError, describe, listing
 from eplb_model.format.template import Node, is_integer
 
 DEFAULT_MACHINE = "h200"
@@ -208,3 +210,22 @@ def words(parameter: Parameter) -> str:
     elif parameter.least is not None or parameter.most is not None:
         parts.append(f"{_bound(parameter.least)}..{_bound(parameter.most)}")
     return ", ".join(parts)
+
+
+def parse_setting(text: str) -> tuple[str, Scalar]:
+    """`name=value` as name and value; what is no JSON scalar is a string.
+
+    >>> parse_setting("ranks=2"), parse_setting("order=free"), parse_setting("cap=null")
+    (('ranks', 2), ('order', 'free'), ('cap', None))
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise VectorError("--set", None, f"got {describe(text)}; expected name=value")
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        return name, value
+    if isinstance(parsed, float) and not math.isfinite(parsed):
+        return name, value
+    scalar = parsed is None or isinstance(parsed, (bool, int, float, str))
+    return name, parsed if scalar else value

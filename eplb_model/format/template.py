@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from eplb_model import formulas
 from eplb_model.format.document import JsonPath, VectorError, describe, listing
@@ -232,7 +233,7 @@ def _of_call(written: Node, members: Mapping[str, object], scope: Scope) -> Node
         if key != "fn"
     }
     function = FUNCTIONS[name.value]
-    known = inspect.signature(function).parameters
+    known = _parameters(function)
     if "sms" in known:
         arguments.setdefault("sms", scope.sms)
     _check_arguments(written, name.value, arguments, known)
@@ -243,20 +244,30 @@ def _of_call(written: Node, members: Mapping[str, object], scope: Scope) -> Node
     return Node(result, written.file, written.path, scope, f"{name.value}(...)")
 
 
+@cache
+def _parameters(function: Function) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
+
+
 def _check_arguments(
     written: Node,
     function: str,
     arguments: Mapping[str, object],
     known: Mapping[str, inspect.Parameter],
 ) -> None:
-    takes = listing(n if p.default is p.empty else f"{n} (optional)" for n, p in known.items())
     for key in arguments:
         if key not in known:
-            at = Node(key, written.file, (*written.path, key))
+            at, takes = Node(key, written.file, (*written.path, key)), _taken(known)
             raise at.error(f"{function} has no argument {describe(key)}; it takes: {takes}")
     for key, parameter in known.items():
         if parameter.default is parameter.empty and key not in arguments:
+            takes = _taken(known)
             raise written.error(f"{function} lacks argument {describe(key)}; it takes: {takes}")
+
+
+def _taken(known: Mapping[str, inspect.Parameter]) -> str:
+    """What a formula takes, for people."""
+    return listing(n if p.default is p.empty else f"{n} (optional)" for n, p in known.items())
 
 
 def _within(value: object, least: int | None, most: int | None) -> bool:

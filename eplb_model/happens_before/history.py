@@ -58,7 +58,6 @@ from eplb_model.happens_before.causes import (
     names_read,
     operation_of,
     peers,
-    posted,
     submitted,
     tags_read,
     targets_of,
@@ -66,6 +65,7 @@ from eplb_model.happens_before.causes import (
     used_by,
     works_left,
 )
+from eplb_model.happens_before.mail import Mail
 from eplb_model.ops.allocator import Alloc
 from eplb_model.ops.copies import Access as HostAccess
 from eplb_model.ops.copies import Copy
@@ -79,11 +79,10 @@ from eplb_model.ops.tensors import Uses, in_blocks, tensors_in
 from eplb_model.ops.thread_state import stream_of, streams_here
 from eplb_model.ops.threads import Join, Start
 from eplb_model.outcome import Actor
-from eplb_model.state import Pending, State
+from eplb_model.state import NOBODY, Pending, State
 from eplb_model.trace import Trace
 from eplb_model.world import Kernel, StreamOperation
 
-Pair: TypeAlias = tuple[str, int, int]  # of a message: group, source, target
 Point: TypeAlias = tuple[int, int]  # a stream, and the number of something submitted to it
 
 
@@ -135,12 +134,10 @@ class _History:
         self._works: defaultdict[int, deque[_Entry]] = defaultdict(deque)  # those not ended
         self._launches: defaultdict[tuple[int, str], list[_Entry]] = defaultdict(list)
         self._events: dict[Name, Point] = {}  # the latest record
-        self._awaited: defaultdict[tuple[int, int], dict[int, int]] = defaultdict(dict)  # by queue
+        self._awaited: defaultdict[tuple[int, int, int], dict[int, int]] = defaultdict(dict)
         self._captured: dict[Actor, list[Point]] = {}
         self._dropped: dict[tuple[int, int], list[Point]] = {}  # what a block of a rank waits for
-        self._posts: defaultdict[Pair, deque[Clock]] = defaultdict(deque)  # open, one side only
-        self._mail: defaultdict[Pair, Clock] = defaultdict(lambda: self._nothing)  # the latest met
-        self._answers: defaultdict[Actor, Clock] = defaultdict(lambda: self._nothing)
+        self._mail = Mail(self._nothing)
         for actor in start.world.actors:
             self._begin(start, actor)
 
@@ -233,11 +230,17 @@ class _History:
 
     def _await(self, stream: Actor, point: Point) -> None:
         """From now on the hardware queue of a stream is behind a wait."""
-        awaited = self._awaited[stream.rank, self._world.connections[stream.slot]]
+        awaited = self._awaited_in(stream)
         awaited[point[0]] = max(awaited.get(point[0], -1), point[1])
 
+    def _awaited_in(self, stream: Actor) -> dict[int, int]:
+        """What is awaited in the queue of a stream; its own waits alone, if one can't hold it."""
+        if self._world.waits_that_hold[stream.slot] == 1:
+            return self._awaited[stream.rank, self._world.connections[stream.slot], NOBODY]
+        return self._awaited[stream.rank, self._world.connections[stream.slot], stream.slot]
+
     def _append(self, stream: Actor, me: Actor, work: StreamOperation | None) -> None:
-        awaited = self._awaited[stream.rank, self._world.connections[stream.slot]]
+        awaited = self._awaited_in(stream)
         each = _Entry(work, me, self._clocks[me], tuple(awaited.items()))
         self._entries[stream.slot].append(each)
         if work is not None:
@@ -300,7 +303,7 @@ class _History:
             case Start(thread):  # an error, if somebody has started it before
                 yield self._starts[self._world.thread(me.rank, thread)]
             case WaitRequests():
-                yield self._answers[me]
+                yield self._mail.answers[me]
             case WaitReads(engine):
                 yield self._end(self._last(self._world.stream(me.rank, engine)))
             case AwaitResident() | AwaitComplete() as op:
@@ -327,29 +330,10 @@ class _History:
 
     def _mailed(self, before: State, me: Actor, after: State) -> Clock:
         """The clock of what this step has written: that of a message is of both its ends."""
-        clock = self._clocks[me]
         if isinstance(operation_of(before, me), WaitRequests):
-            self._take_back(before, me, after)
-            return clock
-        left, met = posted(before, after)
-        if left is not None:
-            self._posts[left.pair].append(clock)
-        if met is None:
-            return clock
-        both = join(clock, self._posts[met.pair].popleft(), self._mail[met.pair])
-        self._mail[met.pair] = both
-        for thread in (me, self._world.threads[met.thread]):
-            self._answers[thread] = join(self._answers[thread], both)
-        return both
-
-    def _take_back(self, before: State, me: Actor, after: State) -> None:
-        """Forget the open requests of a thread whose time limit has expired."""
-        if before.mail == after.mail:
-            return
-        for pair, clocks in self._posts.items():
-            threads = [each.thread for each in before.mail if each.pair == pair]
-            kept = [c for c, thread in zip(clocks, threads, strict=True) if thread != me.slot]
-            self._posts[pair] = deque(kept)
+            self._mail.take_back(before, me, after)
+            return self._clocks[me]
+        return self._mail.post(before, me, after, self._clocks[me])
 
     def _counted(self, op: AwaitResident | AwaitComplete, before: State, me: Actor) -> Clock:
         launches = self._launches[me.rank, op.kernel]

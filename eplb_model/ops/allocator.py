@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from eplb_model.ops.launch import context_lock, record_lock
+from eplb_model.ops.launch import may_make
 from eplb_model.ops.registry import HostStep, KnownStream, NewTensor, TensorName, operation
 from eplb_model.ops.tensors import Tensor, has_no_block
 from eplb_model.ops.thread_state import stream_of
@@ -83,7 +83,7 @@ class Alloc(HostStep):
     stream: KnownStream
 
     def guard(self, state: State, me: Actor) -> Wait | None:
-        return None if self._free(state, me) is not None else context_lock(state, me)
+        return None if self._free(state, me) is not None else may_make(state, me)
 
     def effect(self, state: State, me: Actor) -> State:
         mine = _block_of(state, me, self.tensor)
@@ -115,7 +115,7 @@ class Drop(HostStep):
         number = _block_of(state, me, self.tensor)
         if number is None or not blocks_of(state, me.rank).blocks[number].recorded:
             return None
-        return record_lock(state, me)
+        return may_make(state, me)
 
     def effect(self, state: State, me: Actor) -> State:
         number = _block_of(state, me, self.tensor)

@@ -15,9 +15,9 @@ from eplb_model.ops.kernel import RunKernel
 from eplb_model.ops.launch import (
     DEVICE_COPY,
     context_lock,
-    hold_records,
+    hold_making,
     is_full,
-    release_records,
+    release_making,
     room,
 )
 from eplb_model.ops.marks import capture, pending, submit
@@ -92,8 +92,8 @@ class Copy(HostStep):
             return state.advance(me)
         stream = stream_of(state, me, self.stream)
         if self.direction == "d2d" and is_full(state, stream):
-            return hold_records(state, me)
-        state = release_records(state, me)
+            return hold_making(state, me)
+        state = release_making(state, me)
         missing = has_no_block(state, me.rank, (*self.reads, *self.writes))
         if missing is not None:
             return state.fail(me, missing)

@@ -1,6 +1,6 @@
 """CUDA events: capture at the call, unrecorded waits are no waits, re-records leave waits alone.
 
-Rules (specs/semantics.md#record-event; G33-G36, G4).
+Rules (specs/semantics.md#record-event; G33-G36, G4, G44a): an event is made by its first record.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from eplb_model.ops.launch import record_lock
+from eplb_model.ops.launch import context_lock, may_make
 from eplb_model.ops.marks import Await, Event, pending, submit
 from eplb_model.ops.registry import (
     EventName,
@@ -58,7 +58,8 @@ class RecordEvent(HostStep):
     stream: StreamName
 
     def guard(self, state: State, me: Actor) -> Wait | None:
-        return record_lock(state, me)
+        made = state.read(me.rank, self.event).mark is not None
+        return context_lock(state, me) if made else may_make(state, me)
 
     def effect(self, state: State, me: Actor) -> State:
         state, mark = put_record(state, me, self.stream, self.event)

@@ -72,7 +72,7 @@ class Launch(HostStep):
     def effect(self, state: State, me: Actor) -> State:
         missing = has_no_block(state, me.rank, (*self.reads, *self.writes))
         if missing is not None:
-            return release_records(state, me).fail(me, missing)
+            return release_making(state, me).fail(me, missing)
         call = self._call(state, me)
         if self._is_kept(state, me):
             group = group_of(state, me)
@@ -111,12 +111,12 @@ class Memset(HostStep):
     def effect(self, state: State, me: Actor) -> State:
         stream = stream_of(state, me, self.stream)
         if is_full(state, stream):
-            return hold_records(state, me)
+            return hold_making(state, me)
         missing = has_no_block(state, me.rank, self.writes)
         if missing is not None:
-            return release_records(state, me).fail(me, missing)
+            return release_making(state, me).fail(me, missing)
         work = RunKernel(MEMSET, 0, (), in_blocks(state, me.rank, self.writes))
-        return release_records(submit(state, me, stream, work), me).advance(me)
+        return release_making(submit(state, me, stream, work), me).advance(me)
 
 
 class _AwaitsLaunch(HostStep):
@@ -228,13 +228,13 @@ def launch_step(state: State, me: Actor, call: Kept) -> tuple[State, bool]:
         return _load(state, me, kernel.module or ""), False
     stream = state.world.streams[call.stream]
     if is_full(state, stream):
-        return hold_records(state, me), False
+        return hold_making(state, me), False
     problem = _refused(state, me, kernel, stream)
     if problem is not None:
-        return release_records(state, me).fail(me, Failure("misuse", problem)), False
+        return release_making(state, me).fail(me, Failure("misuse", problem)), False
     state, number = _numbered(state, me.rank, call.kernel)
     work = RunKernel(call.kernel, number, call.reads, call.writes, call.moves)
-    return release_records(submit(state, me, stream, work), me), True
+    return release_making(submit(state, me, stream, work), me), True
 
 
 def loaded(module: str) -> str:
@@ -250,13 +250,18 @@ def context_lock(state: State, me: Actor) -> Wait | None:
     return Wait(lambda: ("needs the driver's context lock", ((state.world.threads[holder],),)))
 
 
-def record_lock(state: State, me: Actor) -> Wait | None:
+def making_lock(state: State, me: Actor) -> Wait | None:
     """Wait while another thread sits in a launch into a full stream (G4)."""
-    holder = state.devices[me.rank].recording
+    holder = state.devices[me.rank].making
     if holder in (NOBODY, me.slot):
         return None
     thread = state.world.threads[holder]
-    return Wait(lambda: ("event records wait for a launch into a full stream", ((thread,),)))
+    return Wait(lambda: ("nothing is made during a launch into a full stream", ((thread,),)))
+
+
+def may_make(state: State, me: Actor) -> Wait | None:
+    """What making an event, or memory, waits for: both locks, for an instant (G4, G44a)."""
+    return context_lock(state, me) or making_lock(state, me)
 
 
 def take_context(state: State, me: Actor, holder: int) -> State:
@@ -269,10 +274,10 @@ def room(state: State, me: Actor, stream: Actor) -> Wait | None:
     """Wait for room in a stream; the first step of that wait, taking the lock, needs none."""
     if not is_full(state, stream):
         return None
-    if state.devices[me.rank].recording == me.slot:
+    if state.devices[me.rank].making == me.slot:
         depth = state.world.machine.queue_depth
         return Wait(lambda: (f"{stream} is full ({depth} launches)", ((stream,),)))
-    return record_lock(state, me)
+    return making_lock(state, me)
 
 
 def is_full(state: State, stream: Actor) -> bool:
@@ -282,18 +287,18 @@ def is_full(state: State, stream: Actor) -> bool:
     return len(queue) >= depth and len(state.items(stream)) >= depth
 
 
-def hold_records(state: State, me: Actor) -> State:
-    """Hold back the event records of this process while waiting for room (G4)."""
+def hold_making(state: State, me: Actor) -> State:
+    """Keep others of this process from making events and memory while waiting for room (G4)."""
     device = state.devices[me.rank]
-    return state.with_device(me.rank, device._replace(recording=me.slot))
+    return state.with_device(me.rank, device._replace(making=me.slot))
 
 
-def release_records(state: State, me: Actor) -> State:
-    """Let event records go on, if this thread held them back."""
+def release_making(state: State, me: Actor) -> State:
+    """Let events and memory be made again, if this thread kept others from it."""
     device = state.devices[me.rank]
-    if device.recording != me.slot:
+    if device.making != me.slot:
         return state
-    return state.with_device(me.rank, device._replace(recording=NOBODY))
+    return state.with_device(me.rank, device._replace(making=NOBODY))
 
 
 def _must_load(state: State, me: Actor, kernel: str) -> bool:

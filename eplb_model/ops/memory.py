@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from eplb_model.ops.launch import context_lock, take_context
+from eplb_model.ops.launch import context_lock, may_make, take_context
 from eplb_model.ops.marks import capture, pending
 from eplb_model.ops.registry import HostStep, operation
 from eplb_model.ops.thread_state import streams_here
@@ -19,12 +19,12 @@ from eplb_model.state import NOBODY, Pending, State
 
 
 class _Allocates(HostStep):
-    """Needs the context lock for an instant."""
+    """Needs what making memory needs, for an instant."""
 
     __slots__ = ()
 
     def guard(self, state: State, me: Actor) -> Wait | None:
-        return context_lock(state, me)
+        return may_make(state, me)
 
     def effect(self, state: State, me: Actor) -> State:
         return state.advance(me)

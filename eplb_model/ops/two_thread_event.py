@@ -1,8 +1,8 @@
 """`CpuGpuEvent`: a CUDA event and a CPU flag, for exactly two threads, in its atomic steps.
 
-Rules (specs/semantics.md#cpu-gpu-event-record; creating and recording an event needs G4's lock):
+Rules (specs/semantics.md#cpu-gpu-event-record):
 - record: b1 raise if the flag is set; b2 replace the event object by a new one; b3 load it and
-  record it on the stream; b4 set the flag.
+  record it on the stream, which makes its event (G4, G44a); b4 set the flag.
 - wait: a1 wait for the flag; a2 load the event object; a3 the stream waits for it; a4 clear the
   flag.
 An object lives while the attribute or a thread between two steps refers to it.
@@ -15,7 +15,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from eplb_model.ops.events import is_forbidden, put_await, put_record, unrecorded
 from eplb_model.ops.flags import waits_for_flag
-from eplb_model.ops.launch import record_lock
+from eplb_model.ops.launch import may_make
 from eplb_model.ops.registry import CpuGpuEventName, HostStep, StreamName, operation
 from eplb_model.outcome import Actor, Wait
 from eplb_model.state import Failure, Mark, State
@@ -71,7 +71,7 @@ class CpuGpuEventRecord(HostStep):
         return (("flag", self.event),)
 
     def guard(self, state: State, me: Actor) -> Wait | None:
-        return record_lock(state, me) if _step(state, me) in ("b2", "b3") else None
+        return may_make(state, me) if _step(state, me) == "b3" else None
 
     def effect(self, state: State, me: Actor) -> State:
         value: TwoThreadEvent = state.read(me.rank, self.event)

@@ -187,7 +187,7 @@ class EmulatedDevice(Monitor):
     # --- events and streams ------------------------------------------------------------------
 
     def event(self, name: str = "") -> EmulatedEvent:
-        """A new event; waits while event records are held back (G4)."""
+        """A new event; its first record makes it (G44b)."""
         me = self.me()
         event: EmulatedEvent = self.call("event", host_calls.new_event(self, me, name)).finish()
         return event

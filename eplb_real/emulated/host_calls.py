@@ -77,7 +77,7 @@ def copy(
 
 def record(device: EmulatedDevice, by: str, event: EmulatedEvent, stream: str) -> Steps:
     """Capture what a stream holds in an event."""
-    yield lambda: device.locks.why_no_record(by)
+    yield lambda: _why_no_record(device, by, event)
     event.mark = device.queues.submit(stream, by, Record(event.name))
 
 
@@ -88,8 +88,8 @@ def stream_wait(device: EmulatedDevice, by: str, stream: str, event: EmulatedEve
 
 
 def new_event(device: EmulatedDevice, by: str, name: str) -> Steps:
-    """Make an event; it takes the same lock as a record (G4)."""
-    yield lambda: device.locks.why_no_record(by)
+    """Name an event; its first record makes it."""
+    yield at_once
     return device.unrecorded(name)
 
 
@@ -167,7 +167,7 @@ def await_ended(device: EmulatedDevice, kernel: str, number: int) -> Steps:
 
 def allocate(device: EmulatedDevice, by: str) -> Steps:
     """Returns under a kernel that spins (G42)."""
-    yield lambda: device.locks.why_no_context(by)
+    yield lambda: device.locks.why_none_made(by)
 
 
 def free(device: EmulatedDevice, by: str) -> Steps:
@@ -222,9 +222,9 @@ def pair_record(device: EmulatedDevice, by: str, pair: Pair, stream: str, raises
     yield at_once
     if pair.flag:
         raise Misuse(f"record of {pair.name} before its previous record was consumed")
-    yield lambda: device.locks.why_no_record(by)
+    yield at_once
     pair.event = device.unrecorded(pair.name)
-    yield lambda: device.locks.why_no_record(by)
+    yield lambda: device.locks.why_none_made(by)
     if raises:
         raise Fault(f"b3 of {pair.name} raises")
     pair.event.mark = device.queues.submit(stream, by, Record(pair.name))
@@ -314,10 +314,10 @@ def _launch(device: EmulatedDevice, by: str, call: Kept) -> Steps:
         if module is not None and device.must_load(module):
             yield from _load(device, by, module)
         elif device.queues.is_full(stream):
-            device.locks.hold_records(by)
+            device.locks.hold_making(by)
         else:
             break
-    device.locks.release_records(by)
+    device.locks.release_making(by)
     on, mine = device.callers.device_of[stream], device.callers.of(by).device
     if on != mine and not is_of_nccl(kernel):
         where = f"{device.rank}.{stream} is on device {on}, the thread on device {mine}"
@@ -340,8 +340,8 @@ def _small_kernel(
         yield lambda: device.locks.why_no_context(by) or _why_no_room(device, by, stream)
         if not device.queues.is_full(stream):
             break
-        device.locks.hold_records(by)
-    device.locks.release_records(by)
+        device.locks.hold_making(by)
+    device.locks.release_making(by)
     _submit_kernel(device, by, kernel, stream, reads, writes, moves)
 
 
@@ -372,13 +372,19 @@ def _check_recorded(device: EmulatedDevice, event: EmulatedEvent) -> None:
         raise Violation(f"waits on event {event.name}, which was never recorded")
 
 
+def _why_no_record(device: EmulatedDevice, by: str, event: EmulatedEvent) -> str | None:
+    """An event is made by its first record."""
+    locks = device.locks
+    return locks.why_none_made(by) if event.mark is None else locks.why_no_context(by)
+
+
 def _why_no_room(device: EmulatedDevice, by: str, stream: str) -> str | None:
-    """Room in a stream; the first step of the wait for it, taking the record lock, needs none."""
+    """Room in a stream; the first step of that wait, taking the lock on making, needs none."""
     if not device.queues.is_full(stream):
         return None
-    if device.locks.recording == by:
+    if device.locks.making == by:
         return f"{stream} is full ({device.queue_depth} launches)"
-    return device.locks.why_no_record(by)
+    return device.locks.why_not_first(by)
 
 
 def _load(device: EmulatedDevice, by: str, module: str) -> Steps:

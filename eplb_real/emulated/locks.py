@@ -8,21 +8,25 @@ class Locks:
 
     def __init__(self) -> None:
         self.context: str | None = None  # G44
-        self.recording: str | None = None  # in a launch into a full stream (G4)
+        self.making: str | None = None  # in a launch into a full stream (G4)
 
     def why_no_context(self, by: str) -> str | None:
         if self.context in (None, by):
             return None
         return f"needs the driver's context lock, which {self.context} holds"
 
-    def why_no_record(self, by: str) -> str | None:
-        if self.recording in (None, by):
+    def why_none_made(self, by: str) -> str | None:
+        """What making an event, or memory, waits for."""
+        return self.why_no_context(by) or self.why_not_first(by)
+
+    def why_not_first(self, by: str) -> str | None:
+        if self.making in (None, by):
             return None
-        return f"event records wait for {self.recording}'s launch into a full stream"
+        return f"nothing is made during {self.making}'s launch into a full stream"
 
-    def hold_records(self, by: str) -> None:
-        self.recording = by
+    def hold_making(self, by: str) -> None:
+        self.making = by
 
-    def release_records(self, by: str) -> None:
-        if self.recording == by:
-            self.recording = None
+    def release_making(self, by: str) -> None:
+        if self.making == by:
+            self.making = None

@@ -93,8 +93,10 @@ class Monitor:
         self.monitor = meetings.monitor
         self.kernels = world.kernels
         self.queue_depth = machine.queue_depth
-        connections = [world.connections[actor.slot] for actor in world.streams_of(rank)]
-        self.queues = Queues(streams, connections, machine.queue_depth)
+        slots = [actor.slot for actor in world.streams_of(rank)]
+        connections = [world.connections[slot] for slot in slots]
+        hold = [world.waits_that_hold[slot] for slot in slots]
+        self.queues = Queues(streams, connections, hold, machine.queue_depth)
         self.distributor = Distributor(machine)
         self.locks = Locks()
         self.callers = Callers(streams)
@@ -189,7 +191,7 @@ class Monitor:
         running = self.distributor.on(stream)
         if running is not None:
             return [Turn(stream, c) for c in running.choices() if running.why_not(c) is None]
-        if isinstance(head.work, Await) or self.queues.kept_back_by(stream) is not None:
+        if isinstance(head.work, Await) or self.queues.kept_back_by(stream):
             return []
         return [Turn(stream, None)]
 
@@ -217,7 +219,7 @@ class Monitor:
             head is not None
             and isinstance(head.work, Launched)
             and self.distributor.on(stream) is None
-            and self.queues.kept_back_by(stream) is None
+            and not self.queues.kept_back_by(stream)
         )
 
     def _arrive(self, stream: str) -> None:
@@ -293,7 +295,7 @@ class Monitor:
                 head = self.queues.head(name)
                 if head is None or not (head.work.reads or head.work.writes):
                     continue
-                if self.queues.kept_back_by(name) is None:
+                if not self.queues.kept_back_by(name):
                     actor = f"{self.rank}.{name}"
                     found.append(Access(actor, head, head.work.reads, head.work.writes))
             return found
@@ -305,9 +307,9 @@ class Monitor:
         head, running = self.queues.head(stream), self.distributor.on(stream)
         if head is None:
             return "has nothing to do"
-        other = self.queues.kept_back_by(stream)
-        if other is not None:
-            return f"stands behind a wait of {other} in the same hardware queue"
+        others = self.queues.kept_back_by(stream)
+        if others:
+            return f"stands behind waits of {', '.join(others)} in the hardware queue"
         if isinstance(head.work, Await):
             what = f"the record of event {head.work.event}" if head.work.event else "earlier work"
             return f"waits for {what} on {head.work.mark.stream}"

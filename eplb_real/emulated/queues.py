@@ -101,7 +101,9 @@ class Item:
 class Queues:
     """The streams of one device."""
 
-    def __init__(self, streams: Sequence[Stream], connections: Sequence[int], depth: int) -> None:
+    def __init__(
+        self, streams: Sequence[Stream], connections: Sequence[int], hold: Sequence[int], depth: int
+    ) -> None:
         self.names = tuple(stream.name for stream in streams)
         self._kinds = {stream.name: stream.kind for stream in streams}
         self._devices = {stream.name: stream.device for stream in streams}
@@ -111,6 +113,7 @@ class Queues:
             name: by_connection[number]
             for name, number in zip(self.names, connections, strict=True)
         }
+        self._hold = dict(zip(self.names, hold, strict=True))  # waits that keep a stream back
         self._depth = depth
 
     def items(self, stream: str) -> tuple[Item, ...]:
@@ -153,14 +156,18 @@ class Queues:
         item.done = True
         return item
 
-    def kept_back_by(self, stream: str) -> str | None:
-        """The stream whose unsatisfied wait stands before the head in the hardware queue (G6)."""
+    def kept_back_by(self, stream: str) -> list[str]:
+        """The streams whose unsatisfied waits keep the head in the hardware queue (G5a, G6)."""
+        found: list[str] = []
         for item in self._queue_of[stream]:
             if item.stream == stream:
-                return None
-            if isinstance(item.work, Await) and not item.work.mark.done:
-                return item.stream
-        return None
+                return []
+            waits = isinstance(item.work, Await) and not item.work.mark.done
+            if waits and item.stream not in found:
+                found.append(item.stream)
+                if len(found) == self._hold[stream]:
+                    return found
+        return []
 
     def pass_satisfied(self) -> None:
         """Pass every wait at the head of a stream whose mark is done, until none is left."""
@@ -170,7 +177,7 @@ class Queues:
     def _pass_one(self, stream: str) -> bool:
         head = self.head(stream)
         satisfied = head is not None and isinstance(head.work, Await) and head.work.mark.done
-        if not satisfied or self.kept_back_by(stream) is not None:
+        if not satisfied or self.kept_back_by(stream):
             return False
         self.leave(stream)
         return True

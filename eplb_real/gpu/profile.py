@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from eplb_real.gpu.tables import written
 
 Seen = Mapping[str, Any]
+
+SMS = 132
+# What the probe calls things, as parameters of vectors.
+WAITERS: Mapping[str, Mapping[str, Any]] = {
+    "gang": {"waiter_launch": "cooperative"},
+    "gang of pairs": {"waiter_launch": "cooperative", "waiter_cluster": 2},
+    "regular": {},
+    "clusters of 4": {"waiter_cluster": 4, "waiter_footprint": "spinner"},
+}
+LATER: Mapping[str, Mapping[str, Any]] = {
+    "small kernel": {},
+    "small cluster": {"later_ctas": 2, "later_cluster": 2},
+    "small gang": {"later_launch": "cooperative"},
+    "urgent small kernel": {"later_priority": -1},
+    "urgent small gang": {"later_launch": "cooperative", "later_priority": -1},
+}
+CALLS = {
+    "malloc": "malloc", "host_alloc": "host_alloc", "free": "free", "host_free": "host_free",
+    "empty_cache": "empty_cache", "device_synchronize": "device_synchronize",
+    "stream_synchronize": "other_stream_synchronize", "event_create_record": "event_record",
+    "record": "event_rerecord", "wait": "event_wait", "event_synchronize": "event_synchronize",
+    "h2d_pinned": "h2d_pinned", "h2d_pageable": "h2d_pageable", "d2h_pinned": "d2h_pinned",
+    "d2h_pageable": "d2h_pageable", "item": "d2h_pageable", "d2d": "d2d",
+    "peer_free_launch": "launch",
+}  # fmt: skip
+SECOND_CALLS = {
+    "peer_free_launch": "launch", "event_create_record": "record", "record": "rerecord",
+    "malloc": "malloc",
+}  # fmt: skip
 
 
 def groups(seen: Sequence[Seen]) -> list[list[int]]:
@@ -39,29 +67,29 @@ def profile(seen: Sequence[Seen], name: str, provenance: Mapping[str, Any]) -> d
 
 
 def rows(seen: Sequence[Seen]) -> Iterator[dict[str, Any]]:
-    """Rows of a measured table: seats on an empty device, the largest gangs beside holders."""
+    """Rows of a measured table: what the vectors of the catalogue ask, with what was seen."""
     layout = groups(seen)
-    group_of = {sm: index for index, group in enumerate(layout) for sm in group}
     for each in seen:
-        match each["what"]:
-            case "gang" | "regular" | "held" if "held_cluster" not in each and each["seats"]:
-                taken = Counter(group_of[sm] for sm in each["seats"])
-                free = [len(group) - taken[index] for index, group in enumerate(layout)]
-                yield {
-                    "rule": "G31c" if each["cluster"] == 1 else "G31",
-                    "observe": "seats",
-                    "machine": "h200",
-                    "launch": "cooperative" if each["what"] == "gang" else "regular",
-                    "ctas": each["ctas"],
-                    "cluster": each["cluster"],
-                    "outcome": {"free_per_group": free},
-                }
-            case "largest gang":
-                yield from _largest(each)
-            case "waiter":
-                yield from _waiter(each)
-            case _:
-                pass
+        if each["what"] in ("gang", "regular", "held"):
+            yield from _seats(each, layout)
+        elif each["what"] in ROWS:
+            yield from ROWS[each["what"]](each)
+
+
+def _seats(each: Seen, layout: Sequence[Sequence[int]]) -> Iterator[dict[str, Any]]:
+    """Where a kernel went on an empty device; beside a holder it says nothing (U2)."""
+    if "held_cluster" in each or not each["seats"]:
+        return
+    free = [len(group) - len({*group} & {*each["seats"]}) for group in layout]
+    yield {
+        "rule": "G31c" if each["cluster"] == 1 else "G31",
+        "observe": "seats",
+        "machine": "h200",
+        "launch": "cooperative" if each["what"] == "gang" else "regular",
+        "ctas": each["ctas"],
+        "cluster": each["cluster"],
+        "outcome": {"free_per_group": free},
+    }
 
 
 def _waiter(each: Seen) -> Iterator[dict[str, Any]]:
@@ -94,12 +122,92 @@ def _largest(each: Seen) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
+def _head_of_line(each: Seen) -> Iterator[dict[str, Any]]:
+    yield {
+        "rule": "G17b" if each["waits"] == "regular" else "G12, G17",
+        "vector": "head_of_line",
+        "set": {**WAITERS[each["waits"]], **LATER[each["later"]]},
+        "observe": "run",
+        "outcome": "completes" if each["passes"] else "hang",
+    }
+
+
+def _split(each: Seen) -> Iterator[dict[str, Any]]:
+    fits = each["started"] == SMS
+    yield {
+        "rule": "G25",
+        "vector": "split_of_an_sm",
+        "set": {"holder_shared_bytes": each["resident_kib"] * 1024},
+        "observe": "run" if fits else "started 0.large",
+        "outcome": "completes" if fits else each["started"],
+    }
+
+
+def _blocked_streams(each: Seen) -> Iterator[dict[str, Any]]:
+    blocked, stopped = len(each["blocked"]), each["stopped"]
+    yield {
+        "rule": "G5a",
+        "vector": "blocked_streams",
+        "set": {"blocked": blocked, "other": "next" if stopped else "eighth"},
+        "conditions": {"blocked": each["blocked"], "stopped": len(stopped)},
+        "observe": "thread 0.caller",
+        "outcome": "blocks" if stopped else "returns",
+    }
+
+
+def _depth(each: Seen) -> Iterator[dict[str, Any]]:
+    for behind, outcome in ((each["accepted"], "returns"), (each["accepted"] + 1, "blocks")):
+        yield {
+            "rule": "G3",
+            "vector": "launch_queue_depth",
+            "set": {"machine": "h200", "behind": behind},
+            "observe": "thread 0.caller",
+            "outcome": outcome,
+        }
+
+
+def _call(each: Seen) -> Iterator[dict[str, Any]]:
+    if each["call"] not in CALLS:
+        return
+    under = {} if each["under"] == "spinner" else {"under": each["under"]}
+    yield {
+        "rule": "2.7" if each["under"] == "spinner" else "G42a",
+        "vector": "call_under_spinner",
+        "set": {"call": CALLS[each["call"]], **under},
+        "conditions": {"call": each["call"]},
+        "observe": "thread 0.caller",
+        "outcome": "returns" if each["returns"] else "blocks",
+    }
+
+
+def _two_threads(each: Seen) -> Iterator[dict[str, Any]]:
+    yield {
+        "rule": "G4a" if each["blocked"] == "full launch" else "G44a",
+        "vector": "blocked_call_and_other_thread",
+        "set": {
+            "machine": "h200",
+            "blocked": each["blocked"].replace(" ", "_"),
+            "other": SECOND_CALLS[each["other"]],
+        },
+        "conditions": {"blocked": each["blocked"], "other": each["other"]},
+        "observe": "verdict",
+        "outcome": "ok" if each["returns"] else "deadlock",
+    }
+
+
+ROWS: Mapping[str, Callable[[Seen], Iterator[dict[str, Any]]]] = {
+    "largest gang": _largest, "waiter": _waiter, "head of line": _head_of_line,
+    "carve-out": _split, "blocked streams": _blocked_streams, "queue depth": _depth,
+    "call": _call, "two threads": _two_threads,
+}  # fmt: skip
+
+
 def table(seen: Sequence[Seen], name: str, provenance: Mapping[str, Any]) -> str:
     """The measured table of a probe, as it is written."""
     return written({
         "schema": "eplb-measured/1",
         "name": name,
-        "about": "Where kernels go on an empty GPU, and the largest gangs beside others.",
+        "about": "Where kernels go, who waits for whom, and which host calls return.",
         "provenance": provenance,
         "rows": list(rows(seen)),
     })  # fmt: skip

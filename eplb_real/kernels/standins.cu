@@ -6,21 +6,6 @@
 // - Counters of a rank are counted up by its own GPU only; host memory needs no more than that.
 // - A kernel decides first and synchronises afterwards, so that no CTA waits for one that has left.
 
-typedef unsigned int word;
-typedef unsigned long long nanoseconds;
-
-__device__ static nanoseconds now() {
-  nanoseconds t;
-  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t));
-  return t;
-}
-
-__device__ static word sm_id() {
-  word id;
-  asm volatile("mov.u32 %0, %smid;" : "=r"(id));
-  return id;
-}
-
 __device__ static volatile word *of_rank(volatile word *page, int rank) {
   return page + RANK_BASE + rank * RANK_WORDS;
 }

@@ -8,21 +8,6 @@
 //   grant.  Only then it ends.
 // - REGISTERS more registers are kept alive across the waits, so that the kernel has a footprint.
 
-typedef unsigned int word;
-typedef unsigned long long nanoseconds;
-
-__device__ static nanoseconds now() {
-  nanoseconds t;
-  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t));
-  return t;
-}
-
-__device__ static word sm_id() {
-  word id;
-  asm volatile("mov.u32 %0, %smid;" : "=r"(id));
-  return id;
-}
-
 // Wait until *at is at least value; WHY_DONE, or why the wait was given up.
 __device__ static word wait_for(volatile word *at, word value, volatile word *page,
                                 nanoseconds deadline) {

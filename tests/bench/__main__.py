@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import protocols, reduced, spin, unreduced
+from tests.bench import beside_spin, protocols, reduced, spin, unreduced
 from tests.bench.table import Table
 
 RUNS = 5
@@ -59,10 +59,14 @@ def header(table: Table) -> None:
         spin.AS_IT_COMES,
         spin.FIRST_ERROR,
         spin.FIRST_RANDOM,
+        spin.FOLLOWED,
     ):
         table.say(f"  {setting.name}: {setting}\n")
     table.say(f"  exported -O2: {spin.EXPORTED}\n")
-    table.say(f"  pan also -w{spin.SMALL}, or -w{spin.BIG} from a million states on\n")
+    table.say(
+        f"  pan also -w{spin.SMALL}, or -w{spin.BIG} from a million states on, -w{spin.HUGE} where "
+        "it is followed\n"
+    )
 
 
 def _processor() -> str:
@@ -80,7 +84,7 @@ def _part(part: Callable[..., None]) -> Callable[[Table, int, bool], None]:
 
 PARTS: dict[str, Callable[[Table, int, bool], None]] = {
     "unreduced": _part(unreduced.unreduced),
-    "reduced": _part(reduced.beside_spin),
+    "reduced": _part(beside_spin.beside_spin),
     "cut-off": _part(reduced.cut_off),
     "growth": _part(reduced.growth),
     "cold": _part(reduced.cold),

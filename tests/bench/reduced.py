@@ -1,75 +1,14 @@
-"""The reduced search: what it takes from cold start to verdict, beside Spin without the cut-off."""
+"""The reduced search: the certificate, how a direct proof grows, and cold starts."""
 
 from __future__ import annotations
 
-import sys
 from math import log
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tests.bench import spin
-from tests.bench.children import measured
+from tests.bench.beside_spin import exported
 from tests.bench.commands import CAPPED, HANGS, bare, checked, told
 from tests.bench.table import Table
-from tests.bench.unreduced import FAMILY, counted
-
-LIMIT = 60  # seconds of CPU after which Spin is not waited for
-
-
-def beside_spin(table: Table, runs: int, *, quick: bool) -> None:
-    """The family for 2 and 4 ranks, all of Spin's work on the other side."""
-    table.title("reduced", "the reduced search, and Spin without the cut-off")
-    if spin.missing() is not None:
-        table.note(f"{spin.missing()} is not installed: apt-get install spin gcc libc6-dev")
-    for ranks, layers in ((2, 1), (4, 1)) if quick else ((2, 3), (4, 1), (4, 2)):
-        took, report = checked(table, FAMILY, {"ranks": ranks, "layers": layers}, runs)
-        expected = 2 * layers**2 * (ranks - 1)
-        found = report["ends"]["deadlock"]
-        table.exact("deadlocks up to renaming ranks, 2 L^2 (N - 1)", found, expected)
-        if spin.missing() is None:
-            with TemporaryDirectory() as folder:
-                asked = spin.ask(
-                    spin.EXPERT,
-                    spin.COUNT,
-                    runs,
-                    Path(folder),
-                    defines=spin.family(ranks, layers),
-                    bits=spin.BIG if (ranks, layers) == (4, 2) else spin.SMALL,
-                )
-            table.row("  Spin, expert -O2", asked.ran, asked.states, asked.transitions)
-            _ratio(table, ranks, took.seconds, asked, judged=False)
-    for ranks, size in ((2, 1),) if quick else ((2, 3), (4, 1)):  # gcc takes minutes for 4, 3
-        for vector in (CAPPED, HANGS):
-            settings = {"ranks": ranks, "steps": size, "layers": size}
-            took, _ = checked(table, vector, settings, runs)
-            if spin.missing() is None:
-                asked = _exported(table, vector, settings, runs if ranks == 2 else 1)
-                _ratio(table, ranks, took.seconds, asked, judged=vector == CAPPED)
-
-
-def _exported(table: Table, vector: str, settings: dict[str, int], runs: int) -> spin.Asked:
-    """Spin on a vector as `eplb-model export` writes it, with all its states."""
-    given = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    command = (sys.executable, "-m", "eplb_model", "export", vector, "--format", "promela", *given)
-    with TemporaryDirectory() as folder:
-        model = Path(folder) / "exported.pml"
-        model.write_text(measured(command, 1).output)
-        bits = spin.BIG if settings["ranks"] > 2 else spin.SMALL
-        asked = spin.ask(model, spin.EXPORTED, runs, Path(folder), bits=bits, limit=LIMIT)
-    table.row("  Spin, exported -O2", asked.ran, asked.states, asked.transitions)
-    return asked
-
-
-def _ratio(table: Table, ranks: int, seconds: float, asked: spin.Asked, *, judged: bool) -> None:
-    """How many times faster: Spin from text to verdict, and its verifier alone."""
-    least = "" if asked.ran.done else "at least "
-    whole, alone = asked.whole / seconds, asked.ran.seconds / seconds
-    got = f"{least}x {whole:.0f} with spin and gcc, {least}x {alone:.1f} pan alone"
-    wanted = {2: 10, 4: 500}[ranks]
-    if judged:
-        table.target(f"at least {wanted} times faster at N = {ranks}", got, whole >= wanted)
-    else:
-        table.note(got)
+from tests.bench.unreduced import counted
 
 
 def cut_off(table: Table, runs: int, *, quick: bool) -> None:
@@ -90,7 +29,7 @@ def cut_off(table: Table, runs: int, *, quick: bool) -> None:
         return
     states, steps = counted(CAPPED, {"ranks": 3, **size}, 1)[1][:2]
     if spin.missing() is None:
-        asked = _exported(table, CAPPED, {"ranks": 3, **size}, 1)
+        asked = exported(table, CAPPED, {"ranks": 3, **size}, 1)
         table.exact("states and steps are ours", (asked.states, asked.transitions), (states, steps))
         table.note(f"Spin at the cut-off takes x {asked.whole / certificate.seconds:.0f} our CPU")
 

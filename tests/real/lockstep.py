@@ -159,7 +159,7 @@ def _joint_of_model(state: State, rank: int) -> dict[str, Any]:
             for stream in world.streams_of(rank)
         },
         "arrived": [_run(state, rank, run) for run in device.arrived],
-        "locks": [names[each] for each in (device.context, device.recording, device.gil)],
+        "locks": [names[each] for each in (device.context, device.making, device.gil)],
         "memory": {
             name: _value(state, value)
             for name in _names_of_devices(world, rank)
@@ -217,7 +217,7 @@ def _joint_of_device(state: State, device: EmulatedDevice) -> dict[str, Any]:
             for name in device.queues.names
         },
         "arrived": [_running(world, rank, each) for each in device.distributor.arrived],
-        "locks": [device.locks.context, device.locks.recording, device.gil],
+        "locks": [device.locks.context, device.locks.making, device.gil],
         "memory": {
             name: _real_value(device, name, role)
             for name, role in _names_of_devices(world, rank).items()

@@ -100,7 +100,8 @@ def _streams(layout: Layout) -> Iterator[str]:
     yield f"#define CAPACITY {layout.capacity}"
     yield f"#define QUEUE_DEPTH {world.machine.queue_depth}\n"
     if layout.shares_queues:
-        yield f"#define queue_of(s) {_table('(s)', layout.queues)}\n"
+        yield f"#define queue_of(s) {_table('(s)', layout.queues)}"
+        yield f"#define waits_that_hold(s) {_table('(s)', world.waits_that_hold)}\n"
     works = list(layout.works.values())
     yield from _each([work.name for work in works], 1)
     waits = any_of(f"(w) == {work.name}" for work in works if work.kind == "await")

@@ -1,6 +1,6 @@
 """Operations of host threads that put work on streams, or wait for it.
 
-A launch queue that is full, the context lock and the lock on event records are written down only
+A launch queue that is full, the context lock and the lock on making are written down only
 where something in the scenario can make a difference.
 """
 
@@ -41,17 +41,22 @@ def _is_loaded_at_first_use(world: World, op: HostOperation) -> bool:
     return kernel is not None and kernel.module is not None
 
 
-def _records_are_free(call: Call) -> str:
+def _may_make(call: Call) -> str:
+    """That nobody keeps this thread from making an event, or memory."""
+    return all_of((context_is_free(call), _nobody_fills(call)))
+
+
+def _nobody_fills(call: Call) -> str:
     if not call.layout.may_fill():
         return "true"
-    held = f"gpu[{call.rank}].recording"
+    held = f"gpu[{call.rank}].making"
     return f"({held} == 0 || {held} == {call.thread} + 1)"
 
 
-def _let_records_go(call: Call) -> tuple[str, ...]:
+def _let_others_make(call: Call) -> tuple[str, ...]:
     if not call.layout.may_fill():
         return ()
-    return (f"let_records_go({call.rank}, {call.thread})",)
+    return (f"let_others_make({call.rank}, {call.thread})",)
 
 
 # --- submitting ------------------------------------------------------------------------------
@@ -85,14 +90,14 @@ def _implied_waits(call: Call, stream: str) -> list[str]:
 
 
 def _with_room(call: Call, stream: str, guard: str, effect: tuple[str, ...]) -> Steps:
-    """A step that needs room in a stream; without it the call first takes the record lock (G4)."""
+    """A step that needs room in a stream; without it the call takes the lock on making (G4)."""
     if not call.layout.may_fill():
         yield Step(0, guard, effect)
         return
     room = f"stream[{stream}].items < QUEUE_DEPTH"
     yield Step(0, all_of((guard, room)), effect)
-    free = f"gpu[{call.rank}].recording == 0"
-    take = f"gpu[{call.rank}].recording = {call.thread} + 1"
+    free = f"gpu[{call.rank}].making == 0"
+    take = f"gpu[{call.rank}].making = {call.thread} + 1"
     yield Step(0, all_of((guard, f"!({room})", free)), (take,))
 
 
@@ -109,12 +114,12 @@ def _launch(call: Call) -> Steps:
         guard = all_of((guard, call.place(loaded(kernel.module)), _not_waiting(call)))
     nccl = kernel.meets is not None and kernel.meets.grain == "channel"  # it selects its device
     if not _can_ever_fit(call, kernel) or (_stream_device(call) != call.device and not nccl):
-        yield from _with_room(call, stream, guard, (*_let_records_go(call), call.fails("MISUSE")))
+        yield from _with_room(call, stream, guard, (*_let_others_make(call), call.fails("MISUSE")))
         return
     effect = _submit(call, stream, layout.work(call.me, op), _number(call, op.kernel))
     if op.kernel in layout.world.counted:
         effect.append(f"{_count(call, op.kernel)}.launched++")
-    effect += [*_let_records_go(call), f"flow({call.rank})", call.on()]
+    effect += [*_let_others_make(call), f"flow({call.rank})", call.on()]
     yield from _with_room(call, stream, guard, tuple(effect))
 
 
@@ -150,7 +155,7 @@ def _can_ever_fit(call: Call, kernel: Kernel) -> bool:
 def _memset(call: Call) -> Steps:
     stream = call.stream
     effect = _submit(call, stream, call.layout.work(call.me, call.op))
-    done = (*effect, *_let_records_go(call), f"flow({call.rank})", call.on())
+    done = (*effect, *_let_others_make(call), f"flow({call.rank})", call.on())
     return _with_room(call, stream, context_is_free(call), done)
 
 
@@ -161,7 +166,7 @@ def _copy(call: Call) -> Steps:
     effect = _submit(call, stream, call.layout.work(call.me, op))
     waits = op.blocking or (op.memory == "pageable" and op.direction == "d2h")
     effect += [f"capture({call.rank}, {call.thread}, {stream})", call.stay(1)] if waits else []
-    effect += [*_let_records_go(call), f"flow({call.rank})", *([] if waits else [call.on()])]
+    effect += [*_let_others_make(call), f"flow({call.rank})", *([] if waits else [call.on()])]
     if op.direction == "d2d":
         yield from _with_room(call, stream, context_is_free(call), tuple(effect))
     else:
@@ -192,8 +197,10 @@ def _wait_reads(call: Call) -> Steps:
 
 @emits("record_event")
 def _record_event(call: Call) -> Steps:
-    effect = _record(call, f"mark[{call.layout.mark_base(call.rank, call.op.event)}]")
-    yield Step(0, _records_are_free(call), (*effect, f"flow({call.rank})", call.on()))
+    mark = f"mark[{call.layout.mark_base(call.rank, call.op.event)}]"
+    effect = (*_record(call, mark), f"flow({call.rank})", call.on())
+    made = f"({mark}.on != NEVER || {_nobody_fills(call)})" if call.layout.may_fill() else "true"
+    yield Step(0, all_of((context_is_free(call), made)), effect)
 
 
 def _record(call: Call, mark: str) -> list[str]:
@@ -298,7 +305,7 @@ def _stream_query(call: Call) -> Steps:
 
 @emits("malloc", "host_alloc")
 def _allocates(call: Call) -> Steps:
-    yield Step(0, context_is_free(call), (call.on(),))
+    yield Step(0, _may_make(call), (call.on(),))
 
 
 @emits(*FREES)
@@ -362,12 +369,12 @@ def _cpu_gpu_event_record(call: Call) -> Steps:
     yield Step(0, flag, (call.fails("MISUSE"),))
     last = base + layout.objects(call.rank, op.event)
     new = f"new_object({call.rank}, {base}, {last}, {current})"
-    yield Step(1, _records_are_free(call), (new, call.stay(2)))  # b2
+    yield Step(1, "true", (new, call.stay(2)))  # b2
     if op.raises:
-        yield Step(2, _records_are_free(call), (call.fails("FAULT"),))
+        yield Step(2, _may_make(call), (call.fails("FAULT"),))
         return
     effect = _record(call, f"mark[{base} + {current}]")
-    yield Step(2, _records_are_free(call), (*effect, f"flow({call.rank})", call.stay(3)))  # b3
+    yield Step(2, _may_make(call), (*effect, f"flow({call.rank})", call.stay(3)))  # b3
     yield Step(3, "true", (f"{flag} = true", call.on()))  # b4
 
 

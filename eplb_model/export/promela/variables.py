@@ -41,7 +41,7 @@ typedef Gpu {{
         byte arrived[STREAMS];                 /* streams + 1, in order of arrival */
         byte kernels;                          /* how many that are */
         byte context;                          /* thread + 1 with the context lock */
-        byte recording;                        /* thread + 1 that holds back event records */
+        byte making;            /* thread + 1 that keeps events and memory from being made */
 {held}}}
 Gpu gpu[{ranks}];
 bool waited;                                   /* some kernel had to wait for SMs on arrival */
@@ -50,7 +50,7 @@ bool waited;                                   /* some kernel had to wait for SM
 OVER = "byte over;                      /* MISUSE or VIOLATION: an error ended a thread */\n"
 SEAT = "        byte seat[SEATS];                      /* SM + 1 of each CTA that started */\n"
 HELD = "        byte held[SMS];                        /* FREE or TAKEN */\n"
-BLOCKED = "        bool blocked;                          /* by a wait in its queue */\n"
+BLOCKED = "        bool blocked;                          /* by waits in its queue */\n"
 
 QUEUE = """\
 typedef Queue {{
@@ -154,6 +154,6 @@ def scratch(layout: Layout) -> Iterator[str]:
     """Variables that are used within one step only."""
     yield SCRATCH
     if layout.shares_queues:
-        yield "hidden byte seen[STREAMS];"
+        yield "hidden byte seen[STREAMS], waits[STREAMS], waiting_;"
     if not all(layout.world.roomy):
         yield "hidden byte turn[STREAMS], taken[GROUPS], second[GROUPS];\n"

@@ -25,7 +25,7 @@ inline leave_queue(s)
 
 #define is_blocked(s) stream[s].blocked
 
-/* Blocked: an unsatisfied wait of another stream stands before the head of this one. */
+/* Blocked: unsatisfied waits of so many other streams stand before the head of this one. */
 inline note_who_is_blocked(r)
 {       k_ = first_stream(r);
         do
@@ -33,16 +33,20 @@ inline note_who_is_blocked(r)
                 stream[k_].blocked = false;
                 i_ = 0;
                 do
-                :: i_ < STREAMS -> seen[i_] = 0; i_++
+                :: i_ < STREAMS -> seen[i_] = 0; waits[i_] = false; i_++
                 :: else -> break
                 od;
                 i_ = 0;
+                waiting_ = 0;
                 do
                 :: i_ < queue[queue_of(k_)].items && queue[queue_of(k_)].who[i_] != k_ + 1 ->
                         w_ = queue[queue_of(k_)].who[i_] - 1;
                         if
-                        :: is_wait(stream[w_].work[seen[w_]]) && stream[w_].on[seen[w_]] != DONE ->
-                                stream[k_].blocked = true
+                        :: is_wait(stream[w_].work[seen[w_]]) && stream[w_].on[seen[w_]] != DONE &&
+                           !waits[w_] ->
+                                waits[w_] = true;
+                                waiting_++;
+                                stream[k_].blocked = waiting_ >= waits_that_hold(k_)
                         :: else
                         fi;
                         seen[w_] = seen[w_] + 1;

@@ -102,10 +102,10 @@ inline wait_for_all_of(s, x, w)
         fi
 }
 
-/* A launch into a full stream holds event records back; now it has room. */
-inline let_records_go(r, t)
+/* A launch into a full stream keeps others from making events and memory; now it has room. */
+inline let_others_make(r, t)
 {       if
-        :: gpu[r].recording == t + 1 -> gpu[r].recording = 0
+        :: gpu[r].making == t + 1 -> gpu[r].making = 0
         :: else
         fi
 }

@@ -1,0 +1,89 @@
+"""What a probe and a sweep saw, as machine profile and measured tables, tried without a GPU."""
+
+from __future__ import annotations
+
+import pytest
+
+from eplb_model.conform import predict
+from eplb_model.tables import read_table
+from eplb_real.gpu import profile, tables
+
+CLUSTERS = [
+    {"what": "clusters", "size": 2, "held": 0, "seen": [[0, 1], [2, 3], [6, 7]]},
+    {"what": "clusters", "size": 4, "held": 1, "seen": [[0, 1, 4, 5]]},
+    {"what": "clusters", "size": 16, "error": "too large"},
+]
+SEEN = [
+    *({"what": "clusters", "size": 2, "held": 0, "seen": [[0, 1]]},),
+    {"what": "queue depth", "accepted": 1021},
+    {"what": "blocked streams", "blocked": [7], "returned": True, "stopped": []},
+    {"what": "blocked streams", "blocked": [0, 1, 2, 3, 4, 5, 6, 7], "returned": True,
+     "stopped": [8, 9]},
+    {"what": "head of line", "waits": "regular", "resident": 124, "later": "small gang",
+     "passes": True},
+    {"what": "head of line", "waits": "gang", "resident": 0, "later": "small gang",
+     "passes": False},
+    {"what": "carve-out", "resident_kib": 12, "started": 132},
+    {"what": "carve-out", "resident_kib": 8, "started": 124},
+    {"what": "call", "under": "gang", "call": "free", "returns": False},
+    {"what": "call", "under": "spinner", "call": "item", "returns": True},
+    {"what": "two threads", "blocked": "free", "other": "record", "returns": False},
+    {"what": "two threads", "blocked": "full launch", "other": "record", "returns": True},
+    {"what": "largest gang", "held": 4, "held_cluster": 4, "gang_cluster": 1, "largest": 128},
+    {"what": "waiter", "cluster": 1, "later": "exclusive", "released": 8, "first": 128,
+     "second": 4, "held": []},
+]  # fmt: skip
+POINT = {
+    "ranks": 2, "order": "opposite", "inverted": [1], "coop_ctas": 128, "coop_cluster": 1,
+    "coop_launch": "cooperative", "coop_footprint": "exclusive", "grain": "first",
+    "exchange": "channels", "nccl_ctas": 8, "nccl_cluster": 4, "bytes_per_op": None, "peers": "all",
+}  # fmt: skip
+
+
+def ended(outcome: str, **changes: object) -> dict[str, object]:
+    return {
+        "point": POINT | changes, "environment": {}, "outcome": outcome, "held": {"0": 8},
+    }  # fmt: skip
+
+
+def test_sms_that_were_seen_in_one_cluster_are_a_group_and_single_pairs_come_last():
+    assert profile.groups(CLUSTERS) == [[0, 1, 4, 5], [2, 3], [6, 7]]
+
+
+def test_a_profile_is_a_machine_that_the_model_loads():
+    made = profile.profile(SEEN, "mine", {"machine": "a GPU"})
+
+    assert (made["schema"], made["name"], made["queue_depth"]) == ("eplb-machine/1", "mine", 1021)
+
+
+def test_the_model_predicts_every_row_that_a_probe_makes(tmp_path):
+    path = tmp_path / "seen.json"
+    path.write_text(profile.table(SEEN, "seen", {"machine": "a GPU"}))
+    table = read_table(path)
+
+    assert len(table.rows) == 15
+    assert [row for row in table.rows if predict(table, row) != row["outcome"]] == []
+
+
+def test_points_that_ended_alike_are_one_row():
+    table, classes = tables.rows([ended("HANG"), ended("HANG"), ended("OK", nccl_ctas=4)])
+
+    assert classes == {"HANG": 2, "OK": 1}
+    assert [(row["set"], row["outcome"], row["conditions"]["classes"]) for row in table] == [
+        ({"nccl_ctas": 4}, "completes", {"OK": 1}),
+        ({"nccl_ctas": 8}, "hang", {"HANG": 2}),
+    ]
+
+
+def test_points_that_did_not_end_alike_are_rows_that_contradict_each_other():
+    table, _ = tables.rows([ended("HANG"), ended("SERIAL")])
+
+    assert sorted(row["outcome"] for row in table) == ["completes", "hang"]
+
+
+@pytest.mark.parametrize("outcome", ["not reached", "ODD"])
+def test_what_says_nothing_is_counted_and_left_out(outcome):
+    assert tables.rows([ended(outcome), {"failed": "late"}]) == (
+        [],
+        {outcome: 1, "given up": 1},
+    )
