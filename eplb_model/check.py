@@ -4,6 +4,7 @@ Rules (specs/semantics.md#verdicts):
 - Never "ok" when a bound cut the search.
 - A switch that stands for several settings is run under each; different verdicts make `may`.
 - A finding says how it is reached by the shortest schedule of the search that found it.
+- What the fast search can do without is imported where it is needed: a check is often a process.
 """
 
 from __future__ import annotations
@@ -12,17 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from random import Random
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from eplb_model.claims import Claim
 from eplb_model.explore.fast.alone import NotCovered
 from eplb_model.explore.fast.answer import answer
-from eplb_model.explore.outcomes import Reached, claimed, never_reached, outcomes
-from eplb_model.explore.search import Bounds, Exploration, explore
-from eplb_model.explore.settle import Settling
-from eplb_model.explore.stall import GivenUp, given_up, has_fair_loop
-from eplb_model.explore.walk import Walk, pct, uniform, walk
 from eplb_model.findings import PRECEDENCE, finding_at, finding_in, finding_of
 from eplb_model.formulas import channels_of_grid
 from eplb_model.machine import Machine
@@ -30,6 +24,12 @@ from eplb_model.outcome import Finding, Report, Serialised, Verdict, When
 from eplb_model.properties import never_again
 from eplb_model.scenario import Scenario
 from eplb_model.words import kernel_text
+
+if TYPE_CHECKING:
+    from eplb_model.claims import Claim
+    from eplb_model.explore.search import Exploration
+    from eplb_model.explore.stall import GivenUp
+    from eplb_model.explore.walk import Walk
 
 Strategy = Literal["bfs", "dfs", "uniform", "pct"]
 STRATEGIES: tuple[Strategy, ...] = ("bfs", "dfs", "uniform", "pct")
@@ -58,6 +58,7 @@ class Search:
     seed: int = 0
     runs: int = SAMPLED_RUNS
     time_limit: float | None = None  # in seconds; only reported here, `enough` enforces it
+    folding: bool = True  # of the fast search
 
     @property
     def bounds(self) -> Mapping[str, Any]:
@@ -154,6 +155,16 @@ def _check_one(scenario: Scenario, search: Search) -> Report:
             return _check_fast(scenario, search)
         except NotCovered as reason:
             declined = str(reason)
+    return _check_states(scenario, search, declined)
+
+
+def _check_states(scenario: Scenario, search: Search, declined: str | None) -> Report:
+    """By looking at every state, settled or plain; `declined` says why the fast search did not."""
+    from eplb_model.explore.outcomes import never_reached, outcomes  # noqa: PLC0415 (see the rule)
+    from eplb_model.explore.search import Bounds, explore  # noqa: PLC0415
+    from eplb_model.explore.settle import Settling  # noqa: PLC0415
+    from eplb_model.explore.stall import given_up, has_fair_loop  # noqa: PLC0415
+
     world = scenario.world
     order: Literal["bfs", "dfs"] = "dfs" if search.strategy == "dfs" else "bfs"
     reduction = Settling(world) if search.settle else None
@@ -199,6 +210,7 @@ def _check_fast(scenario: Scenario, search: Search) -> Report:
         search.max_states,
         search.enough,
         depth_first=search.strategy == "dfs",
+        folding=search.folding,
     )
     finding, cut = finding_of(said), said.found.cut
     when: When = "every" if cut is None and len(said.ends) == 1 else "some"
@@ -272,6 +284,11 @@ def _switches(scenario: Scenario) -> Mapping[str, str]:
 
 def _sample(scenario: Scenario, search: Search) -> Report:
     """Runs one by one until one goes wrong; what is not found is unknown, never ok."""
+    from random import Random  # noqa: PLC0415 (see the rule)
+
+    from eplb_model.explore.outcomes import Reached, claimed  # noqa: PLC0415
+    from eplb_model.explore.walk import pct, uniform, walk  # noqa: PLC0415
+
     random = Random(search.seed)
     ends: Counter[str] = Counter()
     steps, longest, finding = 0, 0, None

@@ -9,19 +9,18 @@ Rules:
 from __future__ import annotations
 
 import argparse
-import difflib
+import gc
 import os
 import sys
-import traceback
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from eplb_model.completion import bash_script, completed
 from eplb_model.outcome import BAD_INPUT, INTERRUPTED, LACKING, OUR_ERROR, Lacking, UsageError
 
+SELDOM = 10_000  # new objects between two looks for circles: states are tuples and make none
 VECTORS = Path(__file__).with_name("vectors")  # vector.VECTORS, without loading what reads them
 
 
@@ -50,6 +49,7 @@ class CommandLine:
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Run one command and return its exit code."""
         words = list(sys.argv[1:] if arguments is None else arguments)
+        gc.set_threshold(SELDOM)
         try:
             options = self.parser(words).parse_args(words)
             code: int = options.run(options)
@@ -66,18 +66,23 @@ class CommandLine:
         except KeyboardInterrupt:
             return INTERRUPTED
         except Exception:  # noqa: BLE001 (the last frame: whatever escapes is ours, and has its own code)
+            import traceback  # noqa: PLC0415 (only an error of ours needs it)
+
             traceback.print_exc()
             self._say("this is our own error, not yours; please report it")
             return OUR_ERROR
         return code
 
     def parser(self, words: Sequence[str]) -> argparse.ArgumentParser:
-        """The parser for a command line; it knows the arguments of the command in `words` only."""
+        """The parser for a command line; it knows the arguments of the command in `words` only.
+
+        If a command comes first, it is the only one there is.
+        """
         whole = argparse.ArgumentParser(
             prog=self.prog,
             description=self.about,
             epilog=self._examples(self.commands) + f"\n\nmore: {self.prog} COMMAND --help",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_of_any_width,
         )
         whole.add_argument(
             "--version", action=_Print, nargs=0, const=self.version, help="print the version"
@@ -93,18 +98,23 @@ class CommandLine:
         asked = next((word for word in words if not word.startswith("-")), None)
         if asked is not None and asked not in self.commands:
             raise UsageError(self._unknown(asked))
-        for name, text in self.commands.items():
+        parsers = [whole]
+        for name in (asked,) if asked is not None and asked == words[0] else self.commands:
+            text = self.commands[name]
             sub = subparsers.add_parser(
                 name,
                 help=text,
                 description=text,
                 epilog=self._examples((name,)),
-                formatter_class=argparse.RawDescriptionHelpFormatter,
+                formatter_class=_of_any_width,
             )
+            parsers.append(sub)
             if name == asked:
                 module = self._module(name)
                 module.add_arguments(sub)
                 sub.set_defaults(run=module.run)
+        for each in parsers:
+            each.formatter_class = argparse.RawDescriptionHelpFormatter
         return whole
 
     def version(self) -> str:
@@ -114,6 +124,8 @@ class CommandLine:
 
     def completion(self) -> str:
         """The completion script for bash."""
+        from eplb_model.completion import bash_script, completed  # noqa: PLC0415 (seldom asked for)
+
         return bash_script(
             self.prog,
             {name: completed(self._help_of(name)) for name in self.commands},
@@ -136,12 +148,22 @@ class CommandLine:
         return f"examples:\n{shown}" if shown else ""
 
     def _unknown(self, asked: str) -> str:
+        import difflib  # noqa: PLC0415 (only a mistake needs it)
+
         close = difflib.get_close_matches(asked, self.commands, 1)
         near = f"close to it: {close[0]}; " if close else ""
         return f"unknown command {asked!r}; {near}known: {', '.join(self.commands)}"
 
     def _say(self, text: str) -> None:
         print(f"{self.prog}: {text}", file=sys.stderr)
+
+
+def _of_any_width(prog: str) -> argparse.HelpFormatter:
+    """For parsers under construction: argparse makes a formatter to check each argument.
+
+    To know how wide the terminal is, it would import what packs archives.
+    """
+    return argparse.RawDescriptionHelpFormatter(prog, width=80)
 
 
 class _Print(argparse.Action):

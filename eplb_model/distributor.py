@@ -19,23 +19,23 @@ from typing import NamedTuple
 
 from eplb_model.outcome import Actor, Clauses
 from eplb_model.placement import Occupants, holders_slots, most_in_one_group, seats
-from eplb_model.state import Run, State
+from eplb_model.state import Device, Run, State
 from eplb_model.world import Kernel
 
 
 def flow(state: State, rank: int) -> State:
     """Let everything happen on one GPU that happens at once."""
-    state = _pass_satisfied(state, rank)
+    state, placed = _pass_satisfied(state, rank), None
     if state.world.machine.switches.distributor == "arrival":
         for stream in state.world.streams_of(rank):
             if can_arrive(state, stream):
-                state = _take_in(state, stream)
-    return _place(state, rank)
+                state, placed = _take_in(state, stream)
+    return _place(state, rank) if placed is None else placed
 
 
 def arrive(state: State, stream: Actor) -> State:
     """The kernel at the head of a stream reaches the distributor (`distributor` set to `any`)."""
-    return _place(_take_in(state, stream), stream.rank)
+    return _take_in(state, stream)[1]
 
 
 def can_arrive(state: State, stream: Actor) -> bool:
@@ -115,18 +115,20 @@ def _pass_satisfied(state: State, rank: int) -> State:
     return state
 
 
-def _take_in(state: State, stream: Actor) -> State:
+def _take_in(state: State, stream: Actor) -> tuple[State, State]:
+    """A kernel arrives: the state before and after what is there then is placed."""
     head = state.head(stream)
     name = None if head is None else head.work.kernel
     assert name is not None, "[model bug] nothing to take in"
     classes = state.world.classes(name, stream.rank)
     device = state.devices[stream.rank]
     run = Run(stream.slot, b"", (0,) * len(classes))
-    state = state.with_device(stream.rank, device._replace(arrived=(*device.arrived, run)))
+    arrived = (*device.arrived, run)
+    state = state.with_device(stream.rank, Device(device.queues, arrived, *device[2:]))
     placed = _place(state, stream.rank)
     if len(device.arrived) and not state.waited and _waits(placed, stream):
-        return state._replace(waited=True)
-    return state
+        return state._replace(waited=True), placed._replace(waited=True)
+    return state, placed
 
 
 def _waits(state: State, stream: Actor) -> bool:
@@ -139,10 +141,6 @@ class _Candidate(NamedTuple):
     run: Run
     kernel: Kernel
     priority: int
-
-    @property
-    def waits(self) -> bool:
-        return len(self.run.seats) < self.kernel.ctas
 
 
 def _place(state: State, rank: int) -> State:
@@ -164,9 +162,9 @@ def _serve_once(state: State, rank: int, one_cluster_each: bool) -> State:
         if not any(_bars(state, other, each) for other in stuck):
             below = _below(_keepers(state, stuck, each))
             state = _seat(state, rank, each, one_cluster_each, below)
-        after = each._replace(run=_still_there(state, each.run))
-        if after.waits and (state is before or not one_cluster_each):
-            stuck.append(after)
+        run = _still_there(state, each.run)
+        if len(run.seats) < each.kernel.ctas and (state is before or not one_cluster_each):
+            stuck.append(each._replace(run=run))
     return state
 
 
@@ -180,7 +178,7 @@ def _seat(state: State, rank: int, each: _Candidate, one_cluster: bool, below: i
     kernel, run = each.kernel, each.run
     wanted = kernel.ctas - len(run.seats)
     if state.world.roomy[rank]:
-        return state.with_run(rank, run._replace(seats=run.seats + bytes(wanted)))
+        return state.with_run(rank, Run(run.stream, run.seats + bytes(wanted), run.ended))
     if one_cluster and not kernel.gang:
         wanted = min(wanted, kernel.cluster)
     more = seats(
@@ -192,27 +190,27 @@ def _seat(state: State, rank: int, each: _Candidate, one_cluster: bool, below: i
         kernel.gang,
         below,
     )
-    return state.with_run(rank, run._replace(seats=run.seats + more)) if more else state
+    return state.with_run(rank, Run(run.stream, run.seats + more, run.ended)) if more else state
 
 
 def _in_order_of_service(state: State, rank: int) -> Iterator[_Candidate]:
     """Waiting kernels: by arrival up to the first gang, the most urgent of these first."""
-    left = [each for each in _candidates(state, rank) if each.waits]
-    while left:
+    left = _waiting(state, rank)
+    while len(left) > 1:
         gang = next((i for i, each in enumerate(left) if each.kernel.gang), len(left) - 1)
         first = min(left[: gang + 1], key=lambda each: (each.priority, each.order))
         left.remove(first)
         yield first
+    yield from left
 
 
-def _candidates(state: State, rank: int) -> list[_Candidate]:
+def _waiting(state: State, rank: int) -> list[_Candidate]:
     world = state.world
     strict = world.machine.switches.priority == "strict"
     return [
-        _Candidate(
-            order, run, kernel_of(state, run), world.stream_specs[run.stream].priority * strict
-        )
+        _Candidate(order, run, kernel, world.stream_specs[run.stream].priority * strict)
         for order, run in enumerate(state.devices[rank].arrived)
+        if len(run.seats) < (kernel := kernel_of(state, run)).ctas
     ]
 
 

@@ -7,16 +7,20 @@ every schedule is followed again, step by step, before it is told.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from eplb_model.explore.fast.answer import Answer
-from eplb_model.explore.search import Exploration
 from eplb_model.explore.shorten import shorten
-from eplb_model.explore.stall import GivenUp, find_stall
 from eplb_model.outcome import Action, Finding, Verdict
 from eplb_model.properties import NOBODY_IS_LEFT_OUT, never_again, somebody_can_move, violation
 from eplb_model.state import State
-from eplb_model.trace import Trace, replay
+from eplb_model.trace import end_of, replay
 from eplb_model.wait_for import circle, stuck_set, waiting
+from eplb_model.world import World
+
+if TYPE_CHECKING:
+    from eplb_model.explore.search import Exploration
+    from eplb_model.explore.stall import GivenUp
 
 # Where several kinds of end are reached, the first of these is the verdict.
 PRECEDENCE: tuple[Verdict, ...] = ("violation", "misuse", "race", "deadlock", "stall")
@@ -40,11 +44,13 @@ def _at_the_end_of(found: Exploration, number: int, verdict: Verdict) -> Finding
     way, state = found.way_to(number), found.states[number]
     if verdict != "deadlock":
         way = shorten(state.world, way, found.broken[number])
-        state = replay(state.world, way).last
+        state = end_of(state.world, way)
     return finding_at(state, way)
 
 
 def _stall(found: Exploration) -> Finding | None:
+    from eplb_model.explore.stall import find_stall  # noqa: PLC0415 (only such a search needs it)
+
     stall = find_stall(found)
     if stall is None:
         return None
@@ -56,10 +62,9 @@ def _stall(found: Exploration) -> Finding | None:
         NOBODY_IS_LEFT_OUT.verdicts[0],
         f"{names}: waits for ever while others go on",
         way,
-        replay(state.world, way).steps(),
         waits,
         circle(waits, frozenset(stall.left_out)),
-        stall.loop,
+        loop=stall.loop,
     )
 
 
@@ -71,8 +76,7 @@ def _given_up(found: Exploration, gave_up: tuple[GivenUp, ...]) -> Finding | Non
     way = found.way_to(first.entry)
     stays = f"{first.claim.condition} stays false on rank {first.rank} while others go on"
     message = f"{first.claim.sentence}: {stays}"
-    steps = replay(found.states[0].world, way).steps()
-    return Finding("stall", message, way, steps, loop=first.loop)
+    return Finding("stall", message, way, loop=first.loop)
 
 
 def finding_of(said: Answer) -> Finding | None:
@@ -80,42 +84,41 @@ def finding_of(said: Answer) -> Finding | None:
     kind = next((verdict for verdict in PRECEDENCE if verdict in said.ends), None)
     if kind is None:
         return None
-    trace = said.trace(said.ends[kind][0])
-    schedule, state = trace.schedule, trace.last
+    schedule, state = said.run_to(said.ends[kind][0])
     if kind != "deadlock":
         broken = violation(state)
         assert broken is not None, f"[model bug] no {kind} after all"
-        trace = replay(state.world, shorten(state.world, schedule, broken))
-    finding = _shown_by(trace)
+        schedule = shorten(state.world, schedule, broken)
+        state = end_of(state.world, schedule)
+    finding = _shown_by(state, schedule)
     assert finding is not None, f"[model bug] no {kind} after all"
     return finding
 
 
 def finding_at(state: State, schedule: tuple[Action, ...]) -> Finding | None:
     """What a state shows, and how it was reached: a broken property, or nobody able to move."""
-    return _shown_by(replay(state.world, schedule))
+    return _shown_by(end_of(state.world, schedule), schedule)
 
 
-def _shown_by(trace: Trace) -> Finding | None:
-    state, schedule, steps = trace.last, trace.schedule, trace.steps()
+def _shown_by(state: State, schedule: tuple[Action, ...]) -> Finding | None:
     broken = violation(state)
     if broken is not None:
-        details = _unordered(trace) if broken.verdict == "race" else ()
-        return Finding(broken.verdict, broken.message, schedule, steps, details=details)
+        details = _unordered(state.world, schedule) if broken.verdict == "race" else ()
+        return Finding(broken.verdict, broken.message, schedule, details=details)
     stuck = somebody_can_move.broken_by(state)
     if stuck is None:
         return None
     waits = waiting(state)
     ring = circle(waits, stuck_set(state, waits))
     message = "; ".join((stuck[1], *(f"fails: {each.sentence}" for each in never_again(state))))
-    return Finding(stuck[0], message, schedule, steps, waits, ring)
+    return Finding(stuck[0], message, schedule, waits, ring)
 
 
-def _unordered(trace: Trace) -> tuple[str, ...]:
+def _unordered(world: World, schedule: tuple[Action, ...]) -> tuple[str, ...]:
     """What orders the accesses of a run's last race with the rest, and what would order them."""
     from eplb_model.happens_before import races  # noqa: PLC0415 (only races need it)
 
-    found = races(trace)
+    found = races(replay(world, schedule))
     if not found:
         return ()
     last = found[-1]

@@ -339,14 +339,15 @@ def _assign_channels(
     rounds: Sequence[int], usable: int, per_round: int
 ) -> dict[int, tuple[int, ...]]:
     """Round r takes `per_round` channels in a row from reverseBits(r mod usable) on (N8)."""
-    return {
-        r: tuple((_reverse_bits(r % usable, usable) + p) % usable for p in range(per_round))
-        for r in rounds
-    }
+    runs = [
+        tuple((_reverse_bits(base, usable) + p) % usable for p in range(per_round))
+        for base in range(usable)
+    ]
+    return {r: runs[r % usable] for r in rounds}
 
 
 def _union(by_round: Mapping[int, tuple[int, ...]]) -> frozenset[int]:
-    return frozenset(chain.from_iterable(by_round.values()))
+    return frozenset(chain.from_iterable(set(by_round.values())))
 
 
 def _reverse_bits(value: int, power: int) -> int:

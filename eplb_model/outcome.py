@@ -97,8 +97,7 @@ class Wait:
         return self._told
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """One line of "Nobody can move": an actor, its reason, and who could free it.
 
     An actor with several next steps, the channels of a kernel say, moves once one of them can be
@@ -132,22 +131,15 @@ class Waiting:
         return tuple(sorted({actor for clause in named for actor in clause}))
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One row of a printed schedule: what was done, and what it led to."""
+class Finding(NamedTuple):
+    """What went wrong on one run: the verdict, the way there, and who waits for whom.
 
-    action: Action
-    does: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What went wrong on one run: the verdict, the way there, and who waits for whom."""
+    What the steps of the way did is asked of its replay (`trace.replay`), by who shows it.
+    """
 
     verdict: Verdict
     message: str
     schedule: tuple[Action, ...]
-    steps: tuple[Step, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     circle: tuple[Actor, ...] = ()
     loop: tuple[Action, ...] = ()  # for a stall: what goes on for ever
@@ -157,8 +149,7 @@ class Finding:
 ClaimOutcome = Literal["holds", "fails", "reached", "not reached", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A claim of the scenario and what became of it; `unknown` if not everything was seen."""
 
     kind: str

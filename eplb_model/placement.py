@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from heapq import nsmallest
+from heapq import heapify, heappop, heapreplace, nsmallest
 
 from eplb_model.machine import SMS_PER_TPC, Footprint, Limits, Machine
 
@@ -40,13 +40,16 @@ def seats(
     """
     slots = _slots(machine, occupants, footprint)
     room = _Room(machine, slots, cluster, gang, below)
+    least = ctas if gang else 0
+    if room.slots < least:
+        return b""
     taken = bytearray()
     while len(taken) < ctas:
         places = room.take()
         if places is None:
-            return b"" if gang else bytes(taken)
+            break
         taken.extend(places)
-    return bytes(taken)
+    return bytes(taken) if len(taken) >= least else b""
 
 
 @lru_cache(maxsize=10_000)
@@ -102,16 +105,27 @@ class _Room:
         self, machine: Machine, slots: list[int], cluster: int, gang: bool, below: int | None
     ) -> None:
         self._order = _ORDERS[machine.switches.packing](gang, cluster)
-        self._groups = [
+        groups = [
             _Group(slots, sms, cluster)
             for sms in _groups(machine.groups)
             if len(sms) >= cluster and (below is None or len(sms) < below)
         ]
+        self.slots = sum(group.free for group in groups)  # clusters left aside
+        # A heap: whose turn it is depends on nothing but the group itself, and no two are equal.
+        self._roomy = [(self._order(group), group) for group in groups if group.has_room()]
+        heapify(self._roomy)
 
     def take(self) -> list[int] | None:
         """Seats for one more cluster, or None if no group has room."""
-        roomy = [group for group in self._groups if group.has_room()]
-        return min(roomy, key=self._order).take() if roomy else None
+        if not self._roomy:
+            return None
+        _, group = self._roomy[0]
+        places = group.take()
+        if group.has_room():
+            heapreplace(self._roomy, (self._order(group), group))
+        else:
+            heappop(self._roomy)
+        return places
 
 
 class _Group:

@@ -12,23 +12,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from eplb_model.claims import Claim
 from eplb_model.machine import FOOTPRINTS, Machine
-from eplb_model.ops.allocator import BLOCKS, Blocks
-from eplb_model.ops.devices import SetDevice, SetStream
-from eplb_model.ops.events import UNRECORDED
+from eplb_model.ops import OPERATIONS
 from eplb_model.ops.expression import Condition, Value, Variable
-from eplb_model.ops.groups import GroupBoundary, GroupEnd, GroupStart
 from eplb_model.ops.launch import DEVICE_COPY, MEMSET, loaded
-from eplb_model.ops.marks import Event
+from eplb_model.ops.marks import UNRECORDED, Event
 from eplb_model.ops.moves import Move, PeerVariable, peers_read
 from eplb_model.ops.registry import Role, roles_of
 from eplb_model.ops.tensors import Tensor
 from eplb_model.ops.thread_state import Current, NcclGroup
-from eplb_model.ops.threads import Branch
-from eplb_model.ops.two_thread_event import TwoThreadEvent
 from eplb_model.outcome import Verdict, When
 from eplb_model.world import (
     CURRENT,
@@ -42,6 +36,9 @@ from eplb_model.world import (
     current_place,
     group_place,
 )
+
+if TYPE_CHECKING:
+    from eplb_model.claims import Claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +110,7 @@ class RankPlan:
     initial: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """What a protocol makes of parameters: the plan of every rank, and what it says of itself."""
 
     ranks: tuple[RankPlan, ...]
@@ -187,7 +183,8 @@ def link(scenario: Scenario) -> World:
     groups = {"world": everyone, **scenario.groups}
     fixed = tuple(ranks), groups, scenario.claims, scenario.forbids
     world = World(scenario.machine, kernels, *fixed)
-    for rank in range(len(ranks)):
+    first = {id(described): rank for rank, described in reversed([*enumerate(ranks)])}
+    for rank in sorted(first.values()):  # of ranks that share a description, the first
         _check_devices(world, rank)
     return world
 
@@ -233,21 +230,31 @@ def _with_what_peers_read(ranks: Sequence[Rank]) -> list[Rank]:
     for rank in different:
         for op in (op for program in rank.threads for op in program.code):
             for peer in peers_read(getattr(op, "moves", ())):
-                wanted[peer.rank][peer.name] = INITIAL["variable"]
+                wanted[peer.rank][peer.name] = initial_value("variable")
     return [
         replace(rank, memory={**more, **rank.memory}) if more.keys() - rank.memory.keys() else rank
         for rank, more in zip(ranks, wanted, strict=True)
     ]
 
 
-INITIAL: Mapping[str, Any] = {
-    "flag": False,
-    "variable": None,
-    "lock": None,
-    "event": Event(),
-    "cpu_gpu_event": TwoThreadEvent(),
-    "tensor": Tensor(),
-}
+IN_MEMORY = ("flag", "variable", "lock", "event", "cpu_gpu_event", "tensor")  # roles of names
+
+
+def initial_value(role: str) -> Any:
+    """What memory has at first under a name of a role; few programs have a `CpuGpuEvent`."""
+    match role:
+        case "flag":
+            return False
+        case "event":
+            return Event()
+        case "tensor":
+            return Tensor()
+        case "cpu_gpu_event":
+            from eplb_model.ops.two_thread_event import TwoThreadEvent  # noqa: PLC0415
+
+            return TwoThreadEvent()
+        case _:
+            return None
 
 
 def names_in(op: HostOperation) -> Iterator[tuple[Role, str, str]]:
@@ -275,9 +282,11 @@ def _names_in_moves(moves: Sequence[Move]) -> Iterator[tuple[Role, str, str]]:
 
 def _places(op: HostOperation) -> Iterator[tuple[str, Any]]:
     for role, _, name in names_in(op):
-        if role.name in INITIAL:
-            yield name, INITIAL[role.name]
+        if role.name in IN_MEMORY:
+            yield name, initial_value(role.name)
         if role.name == "tensor":
+            from eplb_model.ops.allocator import BLOCKS, Blocks  # noqa: PLC0415 (few have tensors)
+
             yield BLOCKS, Blocks()
         elif role.name == "module":
             yield loaded(name), False
@@ -285,9 +294,10 @@ def _places(op: HostOperation) -> Iterator[tuple[str, Any]]:
 
 def _own_places(program: Program) -> Iterator[tuple[str, Any]]:
     """What a thread carries along, if its program ever touches it."""
-    if any(isinstance(op, (SetDevice, SetStream)) for op in program.code):
+    kinds = {op.kind for op in program.code}
+    if kinds & {"set_device", "set_stream"}:
         yield current_place(program.name), Current()
-    if any(isinstance(op, (GroupStart, GroupEnd, GroupBoundary)) for op in program.code):
+    if kinds & {"group_start", "group_end", "group_boundary"}:
         yield group_place(program.name), NcclGroup()
 
 
@@ -354,7 +364,7 @@ class _Assembler:
                 top = len(self.code)
                 exit_ = self._branch(condition) if condition is not None else None
                 self.block(body)
-                self.code.append(Branch(None, top))
+                self.code.append(OPERATIONS["branch"](None, top))
                 if exit_ is not None:
                     self._land(exit_)
             case Try(body, handler):
@@ -369,12 +379,11 @@ class _Assembler:
                 self.code.append(statement)
 
     def _branch(self, condition: Condition | None) -> int:
-        self.code.append(Branch(condition, -1))
+        self.code.append(OPERATIONS["branch"](condition, -1))
         return len(self.code) - 1
 
     def _land(self, at: int) -> None:
-        branch = self.code[at]
-        assert isinstance(branch, Branch)
+        branch: Any = self.code[at]
         self.code[at] = replace(branch, otherwise=len(self.code))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from eplb_model.distributor import flow, is_ready, shadowed_by
 from eplb_model.outcome import Action, Actor, Clauses, Wait
-from eplb_model.state import NOBODY, Count, Device, State, Thread
+from eplb_model.state import NOBODY, Count, Device, State, Thread, once
 from eplb_model.world import Program, World
 
 
@@ -35,6 +35,11 @@ def options(state: State) -> Iterator[tuple[Action, Wait | None]]:
     """Every next step of every actor with work left, and what it waits for, if anything."""
     for actor in state.world.actors:
         yield from options_of(state, actor)
+
+
+def all_options(state: State) -> tuple[tuple[Action, Wait | None], ...]:
+    """The same, kept for who asks again of the same state: among many ranks they are many."""
+    return once(state, "options", lambda: tuple(options(state)))
 
 
 def options_of(state: State, actor: Actor) -> Iterator[tuple[Action, Wait | None]]:

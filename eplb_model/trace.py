@@ -6,12 +6,14 @@ Rule: what is printed parses back: `0.main 1.side:3` are actors, with a choice w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import MISSING, fields
+from typing import NamedTuple
 
 from eplb_model.distributor import kernel_of
 from eplb_model.ops.expression import Value, Variable
-from eplb_model.outcome import Action, Actor, Step, UsageError
+from eplb_model.outcome import Action, Actor, UsageError
 from eplb_model.state import State
 from eplb_model.step import initial, step, wait_of
 from eplb_model.world import HostOperation, World
@@ -23,8 +25,14 @@ class ScheduleError(UsageError):
     """A schedule that can't be read, or can't be followed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Step(NamedTuple):
+    """One row of a printed schedule: what was done, and what it led to."""
+
+    action: Action
+    does: str
+
+
+class Trace(NamedTuple):
     """A schedule with its states: one more state than actions."""
 
     schedule: tuple[Action, ...]
@@ -69,23 +77,37 @@ def parse_schedule(world: World, text: str) -> tuple[Action, ...]:
 
 
 def replay(world: World, schedule: Sequence[Action]) -> Trace:
-    """Follow a schedule from the start.
+    """Follow a schedule from the start and keep every state.
 
     Raises
     ------
     ScheduleError
         With the first action that can't be taken there, and what it waits for.
     """
-    states = [initial(world)]
+    return Trace(tuple(schedule), tuple(_states(world, schedule)))
+
+
+def end_of(world: World, schedule: Iterable[Action]) -> State:
+    """Follow a schedule from the start, as `replay` does, and keep only where it leads.
+
+    Among many ranks every state is large, and so are a thousand of them.
+    """
+    return deque(_states(world, schedule), maxlen=1)[0]
+
+
+def _states(world: World, schedule: Iterable[Action]) -> Iterator[State]:
+    """The states of a schedule, the first one included."""
+    state = initial(world)
+    yield state
     for number, action in enumerate(schedule, start=1):
         try:
-            wait = wait_of(states[-1], action)
+            wait = wait_of(state, action)
         except KeyError:
             raise ScheduleError(f"step {number}: {action} has nothing to do") from None
         if wait is not None:
             raise ScheduleError(f"step {number}: {action} can't move: it {wait.why}")
-        states.append(step(states[-1], action))
-    return Trace(tuple(schedule), tuple(states))
+        state = step(state, action)
+        yield state
 
 
 def narrate(before: State, action: Action, after: State) -> str:

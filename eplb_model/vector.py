@@ -10,13 +10,11 @@ Rules:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
-from eplb_model.format.claims import read_claims, read_forbidden
 from eplb_model.format.document import (
     VECTOR_SCHEMA,
     VectorError,
@@ -38,7 +36,6 @@ from eplb_model.format.parameters import (
 )
 from eplb_model.format.plans import read_groups, read_plans
 from eplb_model.format.template import NAME, Node, Scope, node
-from eplb_model.format.writing import scenario_document
 from eplb_model.machine import Machine
 from eplb_model.outcome import Serialised, Verdict, When
 from eplb_model.scenario import Expectation, Planned, Scenario, planned
@@ -52,8 +49,10 @@ __all__ = [
     "load",
     "parse",
     "parse_setting",
-    "scenario_document",
 ]
+
+if TYPE_CHECKING:
+    from eplb_model.claims import Claim
 
 VECTORS = Path(__file__).with_name("vectors")
 KEYS = (
@@ -131,12 +130,20 @@ class VectorFile:
             self._texts("classes"),
             self._text("fixes"),
             None if switches else self._expectation(values, scope),
-            made.claims + read_claims(self._section("claims", scope), made),
-            made.forbids | read_forbidden(self._section("forbid", scope)),
+            *self._sayings(made, scope),
         )
         if any(stream.device for plan in made.ranks for stream in plan.streams):
             self._check_devices(found)
         return found
+
+    def _sayings(self, made: Planned, scope: Scope) -> tuple[tuple[Claim, ...], frozenset[str]]:
+        """What is claimed of the variables, and what is forbidden, the protocol's own included."""
+        claims, forbidden = self._section("claims", scope), self._section("forbid", scope)
+        if claims is None and forbidden is None:
+            return made.claims, made.forbids
+        from eplb_model.format.claims import read_claims, read_forbidden  # noqa: PLC0415 (seldom)
+
+        return made.claims + read_claims(claims, made), made.forbids | read_forbidden(forbidden)
 
     def _check_devices(self, scenario: Scenario) -> None:
         """Raise for ranks with several GPUs that the model can't keep apart."""
@@ -326,6 +333,8 @@ def _locate(text: str, folder: Path | None) -> tuple[Path, str]:
     path = Path(text) if folder is None else folder / text
     if is_file_name(text) or _exists(path):
         return path, str(path)
+    import difflib  # noqa: PLC0415 (only a mistake needs it)
+
     close = difflib.get_close_matches(text, sorted(p.stem for p in VECTORS.glob("*.json")))
     if _exists(path.with_name(f"{path.name}.json")):
         close.insert(0, f"{path}.json")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from eplb_model.outcome import Actor, Clauses, Waiting
 from eplb_model.state import State
-from eplb_model.step import options
+from eplb_model.step import all_options
 from eplb_model.words import actor_kind
 
 
@@ -20,7 +20,7 @@ def waiting(state: State) -> tuple[Waiting, ...]:
     """Every actor with work left that can't move now: why, on whom, and what it is doing."""
     found: dict[Actor, list[tuple[str, Clauses]]] = {}
     moving = set()
-    for (actor, _), wait in options(state):
+    for (actor, _), wait in all_options(state):
         if wait is None:
             moving.add(actor)
         else:

@@ -6,9 +6,8 @@ Rule: it says what will be checked after all parameters are applied, not how the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
-from eplb_model.ops.threads import Branch
 from eplb_model.outcome import Actor
 from eplb_model.scenario import Scenario
 from eplb_model.trace import phrase
@@ -80,13 +79,13 @@ def _program_lines(scenario: Scenario) -> Iterator[str]:
 def _code_lines(program: Program) -> Iterator[str]:
     started = "" if program.started else " (when started)"
     for number, op in enumerate(program.code):
-        if isinstance(op, Branch):
+        if op.kind == "branch":
             yield f"{number:>3}  {_branch_text(op)}{started}"
         else:
             yield f"{number:>3}  {phrase(op)}{started}"
 
 
-def _branch_text(op: Branch) -> str:
+def _branch_text(op: Any) -> str:
     if op.condition is None:
         return f"go to {op.otherwise}"
     return f"unless {op.condition} go to {op.otherwise}"

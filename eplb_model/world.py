@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from eplb_model.machine import Footprint, Machine
 from eplb_model.outcome import Actor, Wait
+from eplb_model.placement import seats
 
 if TYPE_CHECKING:
     from eplb_model.claims import Claim
@@ -190,8 +191,10 @@ class World:
 
     def streams_on(self, rank: int, device: int) -> tuple[Actor, ...]:
         """The streams of one GPU of a rank."""
-        specs = self.stream_specs
-        return tuple(s for s in self.cuda_streams_of(rank) if specs[s.slot].device == device)
+        specs, streams = self.stream_specs, self.cuda_streams_of(rank)
+        if all(specs[stream.slot].device == device for stream in streams):
+            return streams
+        return tuple(s for s in streams if specs[s.slot].device == device)
 
     def streams_named(self, rank: int, name: str) -> tuple[Actor, ...]:
         """The streams that a name in a program may stand for."""
@@ -223,6 +226,18 @@ class World:
     def programs(self) -> tuple[Program, ...]:
         """By thread index."""
         return tuple(program for rank in self.ranks for program in rank.threads)
+
+    @cached_property
+    def _different_ranks(self) -> tuple[Rank, ...]:
+        """The ranks, of those that share a description (`scenario.link`) one."""
+        return tuple({id(rank): rank for rank in self.ranks}.values())
+
+    @cached_property
+    def operations(self) -> tuple[HostOperation, ...]:
+        """All that any program says, the text of ranks that share one once."""
+        return tuple(
+            op for rank in self._different_ranks for program in rank.threads for op in program.code
+        )
 
     @cached_property
     def stream_specs(self) -> tuple[Stream, ...]:
@@ -317,6 +332,13 @@ class World:
         return {name: index for index, name in enumerate(self.kernels)}
 
     @cached_property
+    def launchable(self) -> frozenset[str]:
+        """The kernels of which an empty GPU takes what has to be resident at once (G19)."""
+        return frozenset(
+            name for name, kernel in self.kernels.items() if _can_ever_fit(self.machine, kernel)
+        )
+
+    @cached_property
     def counted(self) -> frozenset[str]:
         """Kernels whose launches are numbered: they meet, are met, or are awaited."""
         names = {k.meets.kernel for k in self.kernels.values() if k.meets}
@@ -326,10 +348,9 @@ class World:
     @cached_property
     def _takers(self) -> frozenset[str]:
         """Kernels of which some launch takes variables from a peer."""
-        operations = [op for program in self.programs for op in program.code]
         return frozenset(
             kernel
-            for op in operations
+            for op in self.operations
             if (kernel := getattr(op, "kernel", None)) is not None
             and any(hasattr(move.source, "rank") for move in getattr(op, "moves", ()))
         )
@@ -352,14 +373,13 @@ class World:
     @cached_property
     def awaited(self) -> frozenset[str]:
         """Kernels of which some thread waits for the n-th launch: their numbers stay."""
-        operations = [op for program in self.programs for op in program.code]
-        return frozenset(name for op in operations for what, name in op.offers() if what == "await")
+        offers = (offer for op in self.operations for offer in op.offers())
+        return frozenset(name for what, name in offers if what == "await")
 
     @cached_property
     def names_buffers(self) -> bool:
         """Whether any operation says which buffers it reads or writes."""
-        operations = [op for program in self.programs for op in program.code]
-        return any(getattr(op, "reads", ()) or getattr(op, "writes", ()) for op in operations)
+        return any(getattr(op, "reads", ()) or getattr(op, "writes", ()) for op in self.operations)
 
     @cached_property
     def claimed(self) -> tuple[frozenset[str], ...]:
@@ -371,7 +391,7 @@ class World:
 
     @cached_property
     def cyclic(self) -> bool:
-        return any(program.cyclic for program in self.programs)
+        return any(program.cyclic for rank in self._different_ranks for program in rank.threads)
 
     def backwards(self, rank: int) -> bool:
         """Whether this rank starts the CTAs of a grid from the last index (switch `cta_order`)."""
@@ -396,7 +416,12 @@ class World:
 
     @cached_property
     def partners(self) -> dict[tuple[int, str, int], tuple[int, ...]]:
-        """By rank, kernel and channel, whom it meets, once somebody has asked (`ops.kernel`)."""
+        """By rank, kernel and channel, whom it meets, once somebody has asked (`ops.meetings`)."""
+        return {}
+
+    @cached_property
+    def offsets(self) -> dict[tuple[str, int], frozenset[int]]:
+        """The same by kernel and channel alone, in numbers that count from the rank that asks."""
         return {}
 
     @cached_property
@@ -406,12 +431,15 @@ class World:
         There nobody ever waits for SMs, so it does not matter which ones a kernel takes and its
         seats are only counted.
         """
-        return tuple(_is_roomy(self, rank) for rank in self.ranks)
+        roomy = {id(rank): _is_roomy(self, rank) for rank in self._different_ranks}
+        return tuple(roomy[id(rank)] for rank in self.ranks)
 
     @cached_property
     def reachable_offers(self) -> tuple[tuple[frozenset[Offer], ...], ...]:
         """Per thread and program counter: what its remaining text may still bring about."""
-        return tuple(_reachable_offers(program) for program in self.programs)
+        different = {id(program): program for program in self.programs}
+        offers = {key: _reachable_offers(program) for key, program in different.items()}
+        return tuple(offers[id(program)] for program in self.programs)
 
 
 def _by_rank(actors: tuple[Actor, ...], ranks: int) -> tuple[tuple[Actor, ...], ...]:
@@ -452,6 +480,11 @@ def _is_roomy(world: World, rank: Rank) -> bool:
         for stream, kernels in by_stream.items()
         for kernel in kernels
     )
+
+
+def _can_ever_fit(machine: Machine, kernel: Kernel) -> bool:
+    wanted = kernel.ctas if kernel.gang else kernel.cluster
+    return len(seats(machine, (), kernel.footprint, kernel.cluster, wanted, kernel.gang)) == wanted
 
 
 def _fits_beside(machine: Machine, kernel: Kernel, held: int) -> bool:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from eplb_model.claims import Agree, Stated, StatedKind
-from eplb_model.ops.events import UNRECORDED
 from eplb_model.ops.expression import Condition, Value, Variable
+from eplb_model.ops.marks import UNRECORDED
 from eplb_model.scenario import Scenario
 from tests.cases import case, op, put, rank, scenario
 

@@ -38,9 +38,9 @@ def disagreement(scenario: Scenario, most_states: int) -> str | None:
     return None if mine == dead else f"{len(mine)} deadlocks instead of {len(dead)}"
 
 
-def said_of(world: World, *, symmetry: bool = True) -> Answer:
+def said_of(world: World, *, symmetry: bool = True, folding: bool = True) -> Answer:
     """The whole answer of the fast search."""
-    return answer(world, symmetry, None, lambda: None)
+    return answer(world, symmetry, None, lambda: None, folding=folding)
 
 
 def answered(report: Report) -> tuple[object, ...]:
@@ -56,7 +56,7 @@ def deadlocks(said: Answer) -> set[State]:
     return {
         without_seats(replay(said.found.roles.world, run).last)
         for number in said.ends.get("deadlock", ())
-        for run in renamed(said, said.trace(number).schedule)
+        for run in renamed(said, said.run_to(number).schedule)
     }
 
 

@@ -131,8 +131,8 @@ MUTANTS = (
     Mutant(
         "legacy streams wait for other devices",
         "ops/marks.py",
-        "for other in world.streams_on(stream.rank, world.stream_specs[stream.slot].device):",
-        "for other in world.streams_of(stream.rank):",
+        "world.streams_on(stream.rank, described.device)",
+        "world.streams_of(stream.rank)",
         "legacy_streams_of_two_devices_do_not_wait_for_each_other",
     ),
     Mutant(

@@ -71,8 +71,8 @@ MUTANTS = (
     Mutant(
         "the device waits for engines",
         "world.py",
-        "return tuple(s for s in self.cuda_streams_of(rank) if specs",
-        "return tuple(s for s in self.streams_of(rank) if specs",
+        "specs, streams = self.stream_specs, self.cuda_streams_of(rank)",
+        "specs, streams = self.stream_specs, self.streams_of(rank)",
         "a_device_synchronise_waits_for_no_engine",
     ),
     Mutant(

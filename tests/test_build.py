@@ -22,8 +22,8 @@ from eplb_model.format.document import dump
 from eplb_model.format.statements import KINDS, arguments_of
 from eplb_model.format.writing import scenario_document
 from eplb_model.ops import OPERATIONS
-from eplb_model.ops.events import UNRECORDED
 from eplb_model.ops.expression import Condition, Expression
+from eplb_model.ops.marks import UNRECORDED
 from eplb_model.scenario import Scenario
 from eplb_model.strategies import scenarios
 from eplb_model.vector import load, parse

@@ -15,6 +15,7 @@ from eplb_model.explore.settle import Settling
 from eplb_model.explore.stall import given_up
 from eplb_model.format.claims import written_claim
 from eplb_model.format.document import VectorError, dump
+from eplb_model.format.writing import scenario_document
 from eplb_model.ops.expression import Condition, Value, Variable
 from eplb_model.ops.flags import Set, WaitFlag
 from eplb_model.ops.point_to_point import Irecv
@@ -25,7 +26,7 @@ from eplb_model.render.documents import report_document
 from eplb_model.render.text import report_text
 from eplb_model.scenario import Forever, If, Planned, Scenario
 from eplb_model.step import enabled, initial, step
-from eplb_model.vector import load, scenario_document
+from eplb_model.vector import load
 from eplb_model.without import compare
 from eplb_model.words import scenario_text
 from tests.claimed import claiming, writing

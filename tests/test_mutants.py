@@ -22,8 +22,9 @@ class Changed:
         return importlib.util.spec_from_file_location(name, changed) if asked == name else None
 sys.meta_path.insert(0, Changed)
 from tests.battery import failures
+found = failures([case])
 assert sys.modules[name].__file__ == changed, f"{name} was not imported"
-print(*failures([case]))
+print(*found)
 """
 
 

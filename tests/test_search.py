@@ -8,6 +8,7 @@ import pytest
 
 from eplb_model.check import Search, check
 from eplb_model.explore.search import Bounds, explore
+from eplb_model.findings import finding_at
 from eplb_model.machine import MACHINES
 from eplb_model.ops.expression import Condition, Value, Variable
 from eplb_model.ops.flags import Set, WaitFlag
@@ -111,7 +112,7 @@ def test_every_finding_replays_to_the_state_it_describes():
     text = schedule_text(report.finding.schedule)
     trace = replay(CROSSED_LOCKS.world, parse_schedule(CROSSED_LOCKS.world, text))
 
-    assert trace.steps() == report.finding.steps
+    assert finding_at(trace.last, trace.schedule) == report.finding
 
 
 def test_two_settings_of_a_switch_that_disagree_make_may_and_name_the_switch():

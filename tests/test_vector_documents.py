@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 
 from eplb_model.format.document import LARGEST_FILE, read_document
+from eplb_model.format.writing import scenario_document
 from eplb_model.outcome import Report
 from eplb_model.scenario import Scenario
 from eplb_model.schema import SCHEMAS, schema, vector_schema
 from eplb_model.strategies import scenarios
-from eplb_model.vector import catalogue, dump, load, scenario_document
+from eplb_model.vector import catalogue, dump, load
 
 FLAGSHIP = "coop_vs_nccl_opposite_order"
 VALIDATOR = jsonschema.Draft202012Validator(schema("eplb-vector/1"))

@@ -32,6 +32,7 @@ class Task:
     settle: bool = True
     fast: bool = True
     symmetry: bool = True
+    folding: bool = True
     max_states: int | None = 2_000_000
     max_depth: int | None = None
     time_limit: float | None = None
@@ -75,6 +76,7 @@ def _search(task: Task) -> Search:
         task.seed,
         task.runs,
         task.time_limit,
+        task.folding,
     )
 
 

@@ -5,7 +5,6 @@ Rule: what only some options need is imported where they are read: a plain check
 
 from __future__ import annotations
 
-import shlex
 from argparse import ArgumentParser, Namespace
 
 from eplb_model.check import Search, check
@@ -14,11 +13,10 @@ from eplb_model.commands.searching import add_searching, chosen_search
 from eplb_model.commands.vectors import Chosen, add_vector, chosen, words_again
 from eplb_model.format.machines import is_file_name
 from eplb_model.outcome import INTERRUPTED, Report, varied
-from eplb_model.render.annotations import FORMATS
 from eplb_model.render.documents import report_document
-from eplb_model.render.text import report_text
 from eplb_model.trace import schedule_text
 
+FORMATS = ("github", "sarif")  # those of render.annotations
 LONGEST_SCHEDULE = 400  # steps; a longer one is in the document
 
 
@@ -32,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="say why, step by step, and what would help; each suggestion is checked",
     )
-    parser.add_argument("--format", choices=tuple(FORMATS), help="for the eyes of a CI")
+    parser.add_argument("--format", choices=FORMATS, help="for the eyes of a CI")
     parser.add_argument(
         "--all-ranks", action="store_true", help="for every number of ranks, with a certificate"
     )
@@ -52,13 +50,25 @@ def run(options: Namespace) -> int:
     if options.json:
         print_json({**report_document(report), "vector": options.vector})
     elif options.format:
-        file = options.vector if is_file_name(options.vector) else None
-        print(FORMATS[options.format](report, file))
+        print(_annotated(options, report))
     elif options.explain and report.finding is not None and not interrupted():
         print(_explained(options, about, report, search))
     else:
-        print(report_text(report, _replay_command(options, report), _more(options, report)))
+        print(_told(options, report))
     return INTERRUPTED if interrupted() else report.exit_code
+
+
+def _annotated(options: Namespace, report: Report) -> str:
+    from eplb_model.render import annotations  # noqa: PLC0415 (see the rule)
+
+    file = options.vector if is_file_name(options.vector) else None
+    return annotations.FORMATS[options.format](report, file)
+
+
+def _told(options: Namespace, report: Report) -> str:
+    from eplb_model.render.text import report_text  # noqa: PLC0415 (see the rule)
+
+    return report_text(report, _replay_command(options, report), _more(options, report))
 
 
 def _explained(options: Namespace, about: Chosen, report: Report, search: Search) -> str:
@@ -77,7 +87,9 @@ def _replay_command(options: Namespace, report: Report) -> str | None:
         return None
     if len(report.finding.schedule) > LONGEST_SCHEDULE:
         return f"{words_again('check', options)} --json  # its schedule is too long for a line"
-    schedule = shlex.quote(schedule_text(report.finding.schedule))
+    from shlex import quote  # noqa: PLC0415 (see the rule)
+
+    schedule = quote(schedule_text(report.finding.schedule))
     under = "".join(f" --switch {n}={report.switches[n]}" for n in sorted(varied(report.switches)))
     return f"{words_again('replay', options)}{under} --schedule {schedule}"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
+
+from eplb_model.render.indented import indented
 
 
 def add_json(parser: ArgumentParser) -> None:
@@ -16,7 +17,7 @@ def add_json(parser: ArgumentParser) -> None:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one document on standard output."""
-    print(json.dumps(document, indent=1, ensure_ascii=False))
+    print(indented(document))
 
 
 def progress(text: str) -> None:

@@ -33,6 +33,12 @@ def add_searching(parser: ArgumentParser) -> None:
         dest="symmetry",
         help="the fast engine keeps equal ranks apart",
     )
+    parser.add_argument(
+        "--no-folding",
+        action="store_false",
+        dest="folding",
+        help="the fast engine tabulates a rank whole, also if it repeats itself",
+    )
     parser.add_argument("--seed", type=int, default=0, help="for uniform and pct")
     parser.add_argument("--runs", type=positive, default=1000, help="for uniform and pct")
     parser.add_argument("--max-states", type=positive, default=2_000_000)
@@ -70,6 +76,7 @@ def chosen_search(options: Namespace) -> tuple[Search, Callable[[], bool]]:
         settle=options.engine != "plain",
         fast=options.engine == "fast",
         symmetry=options.symmetry,
+        folding=options.folding,
         max_states=options.max_states,
         max_depth=options.max_depth,
         enough=enough,

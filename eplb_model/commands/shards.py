@@ -50,6 +50,7 @@ def like(options: Namespace) -> Task:
         settle=options.engine != "plain",
         fast=options.engine == "fast",
         symmetry=options.symmetry,
+        folding=options.folding,
         max_states=options.max_states,
         max_depth=options.max_depth,
         time_limit=options.time_limit,

@@ -87,7 +87,7 @@ def _finding(document: Mapping[str, Any], scenario: Scenario) -> Finding | None:
     ring = circle(waits, frozenset(each.actor for each in waits) & stuck_set(trace.last))
     message = str(document.get("message") or "")
     kind: Verdict = "stall" if loop else verdict
-    return Finding(kind, message, schedule, trace.steps(), waits, ring, loop)
+    return Finding(kind, message, schedule, waits, ring, loop)
 
 
 def _report(document: Mapping[str, Any], scenario: Scenario, finding: Finding | None) -> Report:

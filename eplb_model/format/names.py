@@ -11,12 +11,12 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from eplb_model.format.document import describe, listing
 from eplb_model.format.statements import Use
 from eplb_model.format.template import Node
-from eplb_model.scenario import INITIAL
+from eplb_model.scenario import IN_MEMORY
 from eplb_model.world import CURRENT, Kernel
 
 # What brings a name to life that others only use.
@@ -27,8 +27,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What the programs of one rank may name."""
 
     rank: int
@@ -59,7 +58,7 @@ def check_rank(uses: Sequence[Use], known: Known) -> None:
         role = use.role.name
         if role in tables and use.name not in tables[role]:
             raise use.node.unknown(role, tables[role], f" on rank {known.rank}")
-        if role in INITIAL and (role, use.name) not in declared:
+        if role in IN_MEMORY and (role, use.name) not in declared:
             names = sorted(name for kind, name in declared if kind == role)
             raise use.node.error(_undeclared(use, known.rank, names))
 
@@ -106,7 +105,7 @@ def _check_memory(uses: Sequence[Use], known: Known) -> None:
     roles = dict.fromkeys(known.flags, "flag")
     for use in (each for each in uses if each.rank is None):
         role = use.role.name
-        if role in INITIAL and roles.setdefault(use.name, role) != role:
+        if role in IN_MEMORY and roles.setdefault(use.name, role) != role:
             problem = f"{describe(use.name)} is used as {_a(role)} and as {_a(roles[use.name])}"
             raise use.node.error(f"{problem} on rank {known.rank}; expected different names")
     for name, node in known.initial.items():

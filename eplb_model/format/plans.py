@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import cast, get_args
+from typing import NamedTuple, cast, get_args
 
 from eplb_model.format.document import describe, listing
 from eplb_model.format.names import (
@@ -48,8 +48,7 @@ class _Entry:
     node: Node  # the value; its path ends in the key
 
 
-@dataclass(frozen=True, slots=True)
-class Plans:
+class Plans(NamedTuple):
     """The sections of a vector from which the plans of its ranks are made."""
 
     ranks: int

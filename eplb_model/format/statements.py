@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from functools import cache
-from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from eplb_model.format.document import describe, listing
 from eplb_model.format.template import Node, near
@@ -22,12 +22,11 @@ from eplb_model.ops import OPERATIONS
 from eplb_model.ops.expression import COMPARISONS, Condition, Expression, Value, Variable
 from eplb_model.ops.moves import Move, PeerVariable, move
 from eplb_model.ops.registry import Role
-from eplb_model.ops.threads import Branch
 from eplb_model.scenario import Forever, If, Repeat, Statement, Try
 from eplb_model.world import HostOperation
 
 LONGEST_PROGRAM = 100_000  # operations of one thread, repetitions unrolled
-KINDS = tuple(sorted(set(OPERATIONS) - {Branch.kind}))
+KINDS = tuple(sorted(set(OPERATIONS) - {"branch"}))
 MOVE = 'a move ["variable", "variable of this rank or, like 1.x, of a peer"]'
 BLOCKS: Mapping[str, tuple[str, ...]] = {
     "repeat": ("repeat", "do", "while"),
@@ -43,8 +42,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(NamedTuple):
     """A field of an operation as a vector may give it."""
 
     name: str
@@ -77,8 +75,7 @@ def arguments_of(operation: type) -> tuple[Argument, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """A name in a program: what it names, where it stands, and the operation that it is for."""
 
     role: Role
@@ -88,8 +85,7 @@ class Use:
     rank: int | None = None  # of a peer, where the name is one of its variables
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramText:
+class ProgramText(NamedTuple):
     """A thread's program as it was read, with the names that it uses."""
 
     body: tuple[Statement, ...]

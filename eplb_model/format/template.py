@@ -11,7 +11,6 @@ Rules:
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 import re
@@ -193,6 +192,8 @@ def near(value: object, known: Collection[object]) -> str:
     """
     if len(known) <= FEW:
         return ""
+    import difflib  # noqa: PLC0415 (only a mistake needs it)
+
     close = difflib.get_close_matches(str(value), map(str, known), 1, 0.75)
     return f"; perhaps {describe(close[0])}" if close else ""
 

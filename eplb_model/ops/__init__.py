@@ -1,52 +1,5 @@
 """The vocabulary: one class per operation, registered where it is defined.  specs/semantics.md"""
 
-from eplb_model.ops import (
-    allocator,
-    collectives,
-    copies,
-    devices,
-    events,
-    flags,
-    groups,
-    kernel,
-    launch,
-    locks,
-    marks,
-    memory,
-    moves,
-    one_sided,
-    point_to_point,
-    synchronize,
-    tensors,
-    thread_state,
-    threads,
-    two_thread_event,
-    variables,
-)
-from eplb_model.ops.registry import OPERATIONS, STREAM_OPERATIONS
+from eplb_model.ops.vocabulary import OPERATIONS, STREAM_OPERATIONS
 
-__all__ = [
-    "OPERATIONS",
-    "STREAM_OPERATIONS",
-    "allocator",
-    "collectives",
-    "copies",
-    "devices",
-    "events",
-    "flags",
-    "groups",
-    "kernel",
-    "launch",
-    "locks",
-    "marks",
-    "memory",
-    "moves",
-    "one_sided",
-    "point_to_point",
-    "synchronize",
-    "tensors",
-    "thread_state",
-    "threads",
-    "two_thread_event",
-    "variables",
-]
+__all__ = ["OPERATIONS", "STREAM_OPERATIONS"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from eplb_model.ops.launch import context_lock, may_make
-from eplb_model.ops.marks import Await, Event, pending, submit
+from eplb_model.ops.marks import UNRECORDED, Await, Event, pending, submit
 from eplb_model.ops.registry import (
     EventName,
     HostStep,
@@ -23,8 +23,6 @@ from eplb_model.ops.registry import (
 from eplb_model.ops.thread_state import stream_of
 from eplb_model.outcome import Actor, Wait
 from eplb_model.state import DONE, Failure, Mark, Pending, State
-
-UNRECORDED = "wait on an unrecorded event"  # what a scenario may forbid
 
 
 @stream_operation

@@ -12,11 +12,13 @@ Rules (specs/semantics.md#run-kernel; G32, N2, N3, N8, E9-E11):
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from copy import copy
 from dataclasses import dataclass, replace
+from itertools import tee
 from typing import ClassVar
 
 from eplb_model.distributor import arrive, why_not_placed
-from eplb_model.ops.meetings import Meeting, partners
+from eplb_model.ops.meetings import Meeting, offsets, partners
 from eplb_model.ops.moves import Move, Moves, PeerVariable, moved
 from eplb_model.ops.registry import StreamStep, stream_operation
 from eplb_model.ops.tensors import Buffer
@@ -25,7 +27,7 @@ from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import Count, Run, State, once, put
 from eplb_model.world import Kernel, Meets, Offer, World
 
-MANY = 16  # peers; so many are looked for together, for all ranks
+MANY = 16  # ranks; among more, who is absent is looked for together, for all of them
 
 
 @stream_operation
@@ -84,10 +86,10 @@ class RunKernel(StreamStep):
             while kernel.ends == "together" and _may_end(
                 state, me, self, kernel, run, ended, choice
             ):
-                ended = _one_more(run._replace(ended=ended), choice)
+                ended = _one_more(Run(run.stream, run.seats, ended), choice)
         if sum(ended) == kernel.ctas:
             return _complete(state, me, self)
-        return state.with_run(me.rank, run._replace(ended=ended))
+        return state.with_run(me.rank, Run(run.stream, run.seats, ended))
 
 
 def completed(state: State, rank: int, kernel: str, number: int) -> bool:
@@ -170,7 +172,7 @@ def _may_end(
     choice: int | None,
 ) -> bool:
     """Whether the next CTA of the class could end as well, after those that have ended."""
-    later = run._replace(ended=ended)
+    later = Run(run.stream, run.seats, ended)
     members = state.world.classes(kernel.name, me.rank)[choice or 0]
     return (
         ended[choice or 0] < len(members)
@@ -209,17 +211,20 @@ def _absent(
         return
     index = _channel(state.world, rank, kernel, run, choice)
     wanted = Meeting(kernel.meets.grain, kernel.meets.kernel, work.number, index)
-    peers = partners(state.world, rank, kernel, index)
-    if len(peers) < MANY:
+    ranks = len(state.world.ranks)
+    met = offsets(state.world, kernel, index) if ranks > MANY else ()
+    if 2 * len(met) < ranks:
+        peers = partners(state.world, rank, kernel, index)
         yield from (peer for peer in peers if not is_there(state, peer, wanted))
-    else:
-        yield from sorted(once(state, wanted, lambda: _all_absent(state, wanted)) & set(peers))
+        return
+    absent = copy(once(state, wanted, lambda: tee(_all_absent(state, wanted), 1)[0]))
+    yield from (peer for peer in absent if (peer - rank) % ranks in met)
 
 
-def _all_absent(state: State, wanted: Meeting) -> frozenset[int]:
-    """The ranks that have not done what a meeting asks."""
+def _all_absent(state: State, wanted: Meeting) -> Iterator[int]:
+    """The ranks that have not done what a meeting asks; most who ask read the first ones alone."""
     everyone = range(len(state.world.ranks))
-    return frozenset(rank for rank in everyone if not is_there(state, rank, wanted))
+    return (rank for rank in everyone if not is_there(state, rank, wanted))
 
 
 def meeting(state: State, me: Actor, choice: int | None) -> Meeting | None:

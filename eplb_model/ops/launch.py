@@ -36,8 +36,7 @@ from eplb_model.ops.thread_state import (
     with_group,
 )
 from eplb_model.outcome import Actor, Clauses, Wait
-from eplb_model.placement import seats
-from eplb_model.state import NOBODY, Failure, Pending, State
+from eplb_model.state import NOBODY, Count, Failure, Pending, State
 from eplb_model.world import Kernel, Offer
 
 # What a memset, and a copy within the device, are for the distributor: kernels of one small CTA.
@@ -82,7 +81,8 @@ class Launch(HostStep):
 
     def _call(self, state: State, me: Actor) -> Kept:
         stream = stream_of(state, me, self.stream)
-        reads, writes = (in_blocks(state, me.rank, names) for names in (self.reads, self.writes))
+        reads = in_blocks(state, me.rank, self.reads)
+        writes = in_blocks(state, me.rank, self.writes)
         return Kept(self.kernel, stream.slot, reads, writes, self.moves)
 
     def _is_kept(self, state: State, me: Actor) -> bool:
@@ -327,7 +327,7 @@ def _refused(state: State, me: Actor, kernel: Kernel, stream: Actor) -> str | No
     device, mine = state.world.stream_specs[stream.slot].device, current_of(state, me).device
     if device != mine and not _is_of_nccl(kernel):
         return f"{kernel.name}: {stream} is on device {device}, the thread on device {mine}"
-    if not _can_ever_fit(state.world.machine, kernel):
+    if kernel.name not in state.world.launchable:
         return f"{kernel.name}: a grid of {kernel.ctas} can't be resident"
     return None
 
@@ -336,15 +336,9 @@ def _is_of_nccl(kernel: Kernel) -> bool:
     return kernel.meets is not None and kernel.meets.grain == "channel"
 
 
-def _can_ever_fit(machine: Machine, kernel: Kernel) -> bool:
-    wanted = kernel.ctas if kernel.gang else kernel.cluster
-    return len(seats(machine, (), kernel.footprint, kernel.cluster, wanted, kernel.gang)) == wanted
-
-
 def _numbered(state: State, rank: int, kernel: str) -> tuple[State, int]:
     if kernel not in state.world.counted:
         return state, 0
     count = state.count_of(rank, kernel)
-    return state.with_count(
-        rank, kernel, count._replace(launched=count.launched + 1)
-    ), count.launched
+    later = Count(count.launched + 1, count.completed)
+    return state.with_count(rank, kernel, later), count.launched

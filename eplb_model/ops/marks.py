@@ -14,6 +14,8 @@ from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import DONE, Mark, Pending, State
 from eplb_model.world import StreamOperation
 
+UNRECORDED = "wait on an unrecorded event"  # what a scenario may forbid
+
 
 class Event(NamedTuple):
     """The value of a CUDA event in memory: the mark of its latest record, None if it has none."""
@@ -84,10 +86,11 @@ def pending(state: State, me: Actor, what: str) -> Wait | None:
 def submit(state: State, me: Actor, stream: Actor, work: StreamOperation) -> State:
     """Put work on a stream, with the edges that the legacy default stream implies (G9)."""
     world = state.world
-    kind = world.stream_specs[stream.slot].kind
-    others = {"legacy": "blocking", "blocking": "legacy"}
-    for other in world.streams_on(stream.rank, world.stream_specs[stream.slot].device):
-        if kind == "nonblocking" or world.stream_specs[other.slot].kind != others[kind]:
+    described = world.stream_specs[stream.slot]
+    awaited = {"legacy": "blocking", "blocking": "legacy"}.get(described.kind)
+    others = () if awaited is None else world.streams_on(stream.rank, described.device)
+    for other in others:
+        if world.stream_specs[other.slot].kind != awaited:
             continue
         mark = state.mark(other)
         if mark != DONE:

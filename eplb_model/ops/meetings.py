@@ -25,18 +25,25 @@ def partners(world: World, rank: int, kernel: Kernel, channel: int) -> tuple[int
 
 
 def _partners(world: World, rank: int, kernel: Kernel, channel: int) -> tuple[int, ...]:
+    ranks = len(world.ranks)
+    return tuple(sorted((rank + ahead) % ranks for ahead in offsets(world, kernel, channel)))
+
+
+def offsets(world: World, kernel: Kernel, channel: int) -> frozenset[int]:
+    """The same for every rank: how many ranks further they are, modulo the number of ranks."""
+    known = world.offsets.get((kernel.name, channel))
+    if known is None:
+        known = world.offsets[kernel.name, channel] = _offsets(len(world.ranks), kernel, channel)
+    return known
+
+
+def _offsets(ranks: int, kernel: Kernel, channel: int) -> frozenset[int]:
     meets = kernel.meets
     if meets is None:
-        return ()
-    sends, receives = meets.sends, meets.receives
+        return frozenset()
+    sends, receives = set(meets.sends), set(meets.receives)
     if meets.grain == "channel" and kernel.rounds:
-        sends = tuple(r for r in kernel.rounds[channel] if r in sends)
-        receives = tuple(r for r in kernel.rounds[channel] if r in receives)
-    ranks = len(world.ranks)
-    others = set(range(1, ranks))
-    if others == set(receives) and others.issuperset(sends):
-        return (*range(rank), *range(rank + 1, ranks))
-    peers = {(rank - r) % ranks for r in receives}
-    if not meets.eager:
-        peers |= {(rank + r) % ranks for r in sends}
-    return tuple(sorted(peers))
+        sends.intersection_update(kernel.rounds[channel])
+        receives.intersection_update(kernel.rounds[channel])
+    ahead = set() if meets.eager else {r % ranks for r in sends}
+    return frozenset(ahead.union(-r % ranks for r in receives))

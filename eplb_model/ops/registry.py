@@ -1,24 +1,24 @@
 """How an operation joins the vocabulary: one decorated class, its fields annotated with roles.
 
 The vector loader, the generator of random programs, the JSON Schema and the checklist of
-specs/semantics.md all read `OPERATIONS` and the roles; nothing else has to know a new operation.
+specs/semantics.md all read the vocabulary (`vocabulary.OPERATIONS`, which says in which module a
+kind is) and the roles; nothing else has to know a new operation.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
-from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, get_type_hints
 
 from eplb_model.world import Offer, StreamOperation
 
 T = TypeVar("T", bound=type)
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(NamedTuple):
     """What a field of an operation names; `declares` says that using the name brings it to life."""
 
     name: str
@@ -44,18 +44,18 @@ BufferName = Annotated[str, Role("buffers")]
 EngineName = Annotated[str, Role("engine", declares=True)]
 Buffers = Annotated[tuple[str, ...], Role("buffers")]
 
-OPERATIONS: dict[str, type] = {}  # host operations by kind: what a program may say
-STREAM_OPERATIONS: dict[str, type] = {}  # what these put into streams
+HOST: dict[str, type] = {}  # host operations by kind, those whose modules are loaded
+STREAM: dict[str, type] = {}  # what these put into streams
 
 
 def operation(cls: T) -> T:
     """Register a host operation under the snake_case of its class name."""
-    return _register(cls, OPERATIONS)
+    return _register(cls, HOST)
 
 
 def stream_operation(cls: T) -> T:
     """Register work that streams do."""
-    return _register(cls, STREAM_OPERATIONS)
+    return _register(cls, STREAM)
 
 
 def _register(cls: T, table: dict[str, type]) -> T:

@@ -9,7 +9,7 @@ Rules (specs/semantics.md#alloc; A1, A5):
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple, TypeAlias
 
 from eplb_model.state import Failure, State
@@ -46,8 +46,10 @@ class Uses(NamedTuple):
     writes: tuple[Buffer, ...] = ()
 
 
-def tensors_in(state: State, rank: int, names: Iterable[str]) -> list[str]:
+def tensors_in(state: State, rank: int, names: Collection[str]) -> list[str]:
     """Those of these buffers that are tensors."""
+    if not names:
+        return []
     slots = state.world.slots
     return [
         name
@@ -69,7 +71,7 @@ def in_blocks(state: State, rank: int, names: tuple[str, ...]) -> tuple[Buffer, 
     )
 
 
-def has_no_block(state: State, rank: int, names: Iterable[str]) -> Failure | None:
+def has_no_block(state: State, rank: int, names: Collection[str]) -> Failure | None:
     """The error of using a tensor that was dropped, or never allocated."""
     for name in tensors_in(state, rank, names):
         if state.read(rank, name).block is None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from eplb_model.distributor import is_ready
-from eplb_model.ops.one_sided import RemoteRead
 from eplb_model.ops.tensors import Uses, conflicts, in_blocks
 from eplb_model.outcome import Actor
 from eplb_model.state import State
@@ -58,6 +57,10 @@ def in_progress(state: State, rank: int) -> Iterator[InProgress]:
 
 def _reads_from_afar(state: State, rank: int) -> Iterator[InProgress]:
     """The reads of a rank's memory that engines are at, those of other ranks or its own."""
+    if not state.world.engines:
+        return
+    from eplb_model.ops.one_sided import RemoteRead  # noqa: PLC0415 (few programs have engines)
+
     for engine in state.world.engines:
         head = state.head(engine)
         if head is not None and isinstance(head.work, RemoteRead) and head.work.peer == rank:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from eplb_model.claims import Claim
 from eplb_model.outcome import Verdict
 from eplb_model.properties.registry import PROPERTIES
 from eplb_model.state import State
+
+if TYPE_CHECKING:
+    from eplb_model.claims import Claim
 
 ALWAYS = ("always", "agree")
 AT_END = ("at_end", "eventually")  # a run that has ended comes to nothing else
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(NamedTuple):
     """A property or claim that a state breaks."""
 
     verdict: Verdict

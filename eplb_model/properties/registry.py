@@ -9,8 +9,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from eplb_model.outcome import Verdict
 from eplb_model.state import State
@@ -21,8 +20,7 @@ PropertyKind: TypeAlias = Literal["always", "at_end", "at_stop", "fair"]
 Rule: TypeAlias = Callable[[State], tuple[Verdict, str] | str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Property:
+class Property(NamedTuple):
     """A sentence, where it has to hold, what it means if it does not, and how to tell."""
 
     kind: PropertyKind

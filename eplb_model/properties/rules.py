@@ -6,7 +6,7 @@ from eplb_model.outcome import Verdict
 from eplb_model.properties.accesses import race_in
 from eplb_model.properties.registry import always, at_end, at_stop, fair
 from eplb_model.state import State
-from eplb_model.step import enabled
+from eplb_model.step import all_options
 
 
 @always("no thread ends by an error", verdict=("violation", "misuse"))
@@ -44,7 +44,9 @@ def nothing_is_left_in_the_mail(state: State) -> str | None:
 @at_stop("somebody can move as long as somebody has work left", verdict="deadlock")
 def somebody_can_move(state: State) -> str | None:
     """A deadlock is explained by the greatest stuck set (`wait_for.py`)."""
-    return "nobody can move" if state.unfinished() and not enabled(state) else None
+    if not state.unfinished() or any(wait is None for _, wait in all_options(state)):
+        return None
+    return "nobody can move"
 
 
 NOBODY_IS_LEFT_OUT = fair(

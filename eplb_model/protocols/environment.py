@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, assert_never
+from typing import Literal, NamedTuple, TypeAlias, assert_never
 
 Version: TypeAlias = Literal["0.18", "0.19", "0.20", "0.33"]
 Relation: TypeAlias = Literal["above", "is true", "is", "is one of"]
@@ -32,8 +31,7 @@ SET_BY_VLLM = "8"
 MOST_CTAS = 64  # NCCL's limit of channels, and its default for the cap
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """What one attribute of the configuration has to be."""
 
     attribute: str
@@ -82,8 +80,7 @@ DECISIONS: Mapping[Version, tuple[Condition, ...]] = {
 ARGUMENTS = frozenset({"moe_backend"})  # a parameter with the default None, not an attribute
 
 
-@dataclass(frozen=True, slots=True)
-class Protection:
+class Protection(NamedTuple):
     """What a process has in NCCL_MAX_CTAS when NCCL reads it, and what comes of that."""
 
     fires: bool

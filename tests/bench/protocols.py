@@ -43,7 +43,7 @@ def deep(table: Table, runs: int, *, quick: bool) -> None:
     sizes = ((1, 4),) if quick else ((1, 58), (58, 1), (58, 58))
     for steps, layers in sizes:
         settings = {"ranks": 2, "steps": steps, "layers": layers}
-        took, report = checked(table, CAPPED, settings, 1 if steps > 1 else runs, *LIMIT)
+        took, report = checked(table, CAPPED, settings, runs, *LIMIT)
         proved = report["verdict"] == "ok"
         table.target(
             f"{steps} steps, {layers} layers: at most 5 s and 300 MiB",

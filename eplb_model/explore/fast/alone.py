@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from eplb_model.ops.collectives import AllReduce, Barrier
 from eplb_model.ops.moves import peers_read
-from eplb_model.ops.one_sided import Read
-from eplb_model.ops.point_to_point import Irecv, Isend, WaitRequests
 from eplb_model.world import HostOperation, Kernel, Rank, World
 
+COUPLING = frozenset({"all_reduce", "barrier", "isend", "irecv", "wait_requests", "read"})
 PEER = Rank((), ())  # does nothing; it is there so that odd ranks stay odd
 
 
@@ -24,10 +22,13 @@ class NotCovered(Exception):
     """Why the fast search says nothing of a scenario; another one has to."""
 
 
-def alone(world: World, rank: int) -> tuple[World, int]:
-    """The world of one rank without partners, and the number that the rank has in it."""
+def alone(world: World, rank: int, described: Rank | None = None) -> tuple[World, int]:
+    """The world of one rank without partners, and the number that the rank has in it.
+
+    What it runs may be given, if not all that it runs in the world.
+    """
     kernels = {name: _without_partners(kernel) for name, kernel in world.kernels.items()}
-    described = world.ranks[rank]
+    described = described or world.ranks[rank]
     odd = world.backwards(rank)
     ranks = (PEER, described) if odd else (described,)
     return World(world.machine, kernels, ranks, {}, (), world.forbids), int(odd)
@@ -61,7 +62,7 @@ def _operations(world: World, rank: int) -> list[HostOperation]:
 
 def _couples(op: HostOperation) -> bool:
     """Whether an operation reads or changes something of another rank."""
-    if isinstance(op, (AllReduce, Barrier, Isend, Irecv, WaitRequests, Read)):
+    if op.kind in COUPLING:
         return True
     if getattr(op, "timeout", False):
         return True  # asks whether a peer can still come

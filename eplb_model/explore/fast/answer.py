@@ -3,27 +3,36 @@
 Rules:
 - An error that ends a thread stays in the state, so runs are followed past it: who ended by an
   error is asked of the states in which runs end.
-- A schedule has real rank numbers, and `trace.replay` follows every step of it when it is made; a
+- A schedule has real rank numbers, and `trace.end_of` follows every step of it when it is made; a
   step that can't be taken there is an error of ours.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from eplb_model.explore.fast.alone import NotCovered, not_covered
-from eplb_model.explore.fast.roles import Role, Roles, roles_of
-from eplb_model.explore.fast.search import Found, Place, explore_fast
+from eplb_model.explore.fast.quotient import Arc
+from eplb_model.explore.fast.roles import Roles, Step, roles_of
+from eplb_model.explore.fast.search import Found, Place, Turn, explore_fast
+from eplb_model.explore.fast.table import Edge
 from eplb_model.outcome import Action, Actor
 from eplb_model.state import State
 from eplb_model.step import options_of, step
-from eplb_model.trace import ScheduleError, Trace, replay
+from eplb_model.trace import ScheduleError, end_of
 from eplb_model.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Run(NamedTuple):
+    """A schedule, and the state that it leads to."""
+
+    schedule: tuple[Action, ...]
+    last: State
+
+
+class Answer(NamedTuple):
     """The states in which runs end, by kind, and how to get to them."""
 
     found: Found
@@ -32,7 +41,9 @@ class Answer:
     @property
     def reduction(self) -> str:
         """The reductions that were used."""
-        return "persistent sets, symmetry" if self.found.roles.symmetric else "persistent sets"
+        roles = self.found.roles
+        used = {"symmetry": roles.symmetric, "folding": roles.folded}
+        return ", ".join(["persistent sets", *(name for name, is_used in used.items() if is_used)])
 
     @property
     def depth(self) -> int:
@@ -44,7 +55,7 @@ class Answer:
         """Whether kernels had to wait, over the runs that end well."""
         return {self.found.places[number].waited for number in self.ends.get("ok", ())}
 
-    def trace(self, number: int) -> Trace:
+    def run_to(self, number: int) -> Run:
         """A run to a state of the search, in real rank numbers, followed step by step."""
         return _Replay(self.found.roles).follow(self.found, number)
 
@@ -56,12 +67,13 @@ def answer(
     enough: Callable[[], str | None],
     *,
     depth_first: bool = False,
+    folding: bool = True,
 ) -> Answer:
     """Search a world; `NotCovered` where the fast search would not be sound."""
     reason = not_covered(world)
     if reason is not None:
         raise NotCovered(reason)
-    roles = roles_of(world, symmetry, enough)
+    roles = roles_of(world, symmetry, enough, folding=folding)
     found = explore_fast(roles, max_states, enough, depth_first=depth_first)
     return Answer(found, _ends(found))
 
@@ -74,13 +86,13 @@ def _ends(found: Found) -> dict[str, list[int]]:
 
 
 def _kind_of_end(found: Found, place: Place) -> str:
-    parts = [(_role(found, kind), kind) for kind, _ in place.kinds]
-    failed = {family for role, kind in parts for family in role.quotient.failed[kind - role.first]}
+    parts = [found.roles.at(kind) for kind, _ in place.kinds]
+    failed = {family for at in parts for family in at.role.quotient.failed[at.here]}
     if len(failed) > 1:
         raise NotCovered("errors of several kinds in one run")
     if failed:
         return failed.pop()
-    unfinished = any(role.quotient.unfinished[kind - role.first] for role, kind in parts)
+    unfinished = any(at.role.quotient.unfinished[at.here] for at in parts)
     return "deadlock" if unfinished else "ok"
 
 
@@ -88,13 +100,9 @@ def _steps_to(found: Found, number: int) -> tuple[int, int]:
     """How many steps of the machine a run to a state has; without CTAs that end unseen."""
     steps = 0
     for kind, count in found.places[number].kinds:
-        role = _role(found, kind)
-        steps += count * role.quotient.depth[kind - role.first]
+        at = found.roles.at(kind)
+        steps += count * at.role.depth(at.lap, at.here)
     return steps, number
-
-
-def _role(found: Found, kind: int) -> Role:
-    return found.roles.role_of[kind]
 
 
 class _Replay:
@@ -104,54 +112,66 @@ class _Replay:
         self._world = roles.world
         self._roles = roles
         self._taken: list[Action] = []
-        self._states: list[State] = []
         # By kind, the ranks that are in it, each with its state in the table of its role.
-        self._ranks = {role.first: [(rank, 0) for rank in role.members] for role in roles.roles}
-        self._actors = {str(actor): actor for actor in roles.world.actors}
+        self._ranks = {
+            role.first: deque((rank, 0) for rank in role.members) for role in roles.roles
+        }
+        self._actors = {(actor.rank, actor.name): actor for actor in roles.world.actors}
+        self._ways: dict[tuple[int, int, Arc, bool], tuple[tuple[Edge, ...], int]] = {}
 
-    def follow(self, found: Found, number: int) -> Trace:
+    def follow(self, found: Found, number: int) -> Run:
         turns = []
         turn = found.turns[number]
         while turn is not None:
             turns.append(turn)
             turn = found.turns[turn.before]
         for each in reversed(turns):
-            for way, count in each.ways:
-                for _ in range(count):
-                    rank, local = self._ranks[each.kind].pop(0)
-                    target = each.kind
-                    for move in way:
-                        role = self._roles.role_of[target]
-                        edges, local = role.quotient.way(local, move.arc)
-                        for edge in edges:
-                            self._taken += [self._real(rank, action) for action in edge.actions]
-                        target = move.target
-                    self._ranks.setdefault(target, []).append((rank, local))
+            self._take(each)
         try:
-            self._states = list(replay(self._world, self._taken).states)
+            state = end_of(self._world, self._taken)
         except ScheduleError as error:
             raise AssertionError(f"[model bug] {error}") from error
-        self._end_ctas()
-        return Trace(tuple(self._taken), tuple(self._states))
+        state = self._ctas_ended(state)
+        return Run(tuple(self._taken), state)
+
+    def _take(self, turn: Turn) -> None:
+        for way, count in turn.ways:
+            for _ in range(count):
+                rank, local = self._ranks[turn.kind].popleft()
+                kind = turn.kind
+                for move in way:
+                    edges, local = self._way(kind, local, move)
+                    for edge in edges:
+                        self._taken += [self._real(rank, action) for action in edge.actions]
+                    kind += move.by
+                self._ranks.setdefault(kind, deque()).append((rank, local))
+
+    def _way(self, kind: int, local: int, move: Step) -> tuple[tuple[Edge, ...], int]:
+        """How a rank takes a step between kinds; many ranks take the same."""
+        role = self._roles.at(kind).role
+        key = (role.first, local, move.arc, move.back)
+        if key not in self._ways:
+            self._ways[key] = role.quotient.way(local, move.arc, back=move.back)
+        return self._ways[key]
 
     def _real(self, rank: int, action: Action) -> Action:
-        return Action(self._actors[f"{rank}.{action.actor.name}"], action.choice)
+        return Action(self._actors[rank, action.actor.name], action.choice)
 
-    def _end_ctas(self) -> None:
+    def _ctas_ended(self, state: State) -> State:
         """Let CTAs end that nobody sees ending, until the machine stands still."""
         for kind, ranks in sorted(self._ranks.items()):
-            role = self._roles.role_of[kind]
+            table = self._roles.at(kind).role.quotient.table
             for rank, local in ranks:
-                self._end_ctas_of(role, rank, local)
+                edges = table.edges[local]
+                for name in sorted({edge.actor.name for edge in edges if edge.actor.is_stream}):
+                    state = self._ended(state, self._actors[rank, name])
+        return state
 
-    def _end_ctas_of(self, role: Role, rank: int, local: int) -> None:
-        edges = role.quotient.table.edges[local]
-        for name in sorted({edge.actor.name for edge in edges if edge.actor.is_stream}):
-            actor = self._actors[f"{rank}.{name}"]
-            while (able := self._able(actor)) is not None:
-                self._taken.append(able)
-                self._states.append(step(self._states[-1], able))
-
-    def _able(self, stream: Actor) -> Action | None:
-        options = options_of(self._states[-1], stream)
-        return next((action for action, wait in options if wait is None), None)
+    def _ended(self, state: State, stream: Actor) -> State:
+        """The same for one stream; each of its steps is taken down."""
+        while True:
+            able = next((a for a, wait in options_of(state, stream) if wait is None), None)
+            if able is None:
+                return state
+            self._taken.append(able)
+            state = step(state, able)

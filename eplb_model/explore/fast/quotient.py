@@ -8,19 +8,22 @@ not there yet for one of them keeps the kernel from ending, whichever CTA is the
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 from eplb_model.distributor import kernel_of
+from eplb_model.explore.fast.fold import Fold
 from eplb_model.explore.fast.table import Ask, Edge, Table, failures, without_seats
 from eplb_model.ops.meetings import Meeting
 
+NOWHERE = -1
 ENDS = "ends"  # the choice of a step with which a kernel of CTAs is over
 
 
 Label = tuple[int, int | str | None, frozenset[Ask], bool]  # the first four of an arc
+Signature = frozenset[tuple[Label, int, int]]  # where each leads, and where one body earlier
 
 
 class Arc(NamedTuple):
@@ -31,6 +34,7 @@ class Arc(NamedTuple):
     asks: frozenset[Ask]
     waits: bool
     target: int
+    back: int = NOWHERE  # where it leads while bodies are left, if it is into the next body
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Quotient:
     """The classes of a rank, and which of its states are in them; class 0 is where it begins."""
 
     table: Table
+    fold: Fold
     class_of: tuple[int, ...]
     arcs: tuple[tuple[Arc, ...], ...]
     example: tuple[int, ...]  # one state of each class
@@ -46,14 +51,18 @@ class Quotient:
     unfinished: tuple[bool, ...]
     depth: tuple[int, ...]  # how many steps of the machine lead there at least
 
-    def way(self, state: int, arc: Arc) -> tuple[tuple[Edge, ...], int]:
-        """The steps by which a state takes an arc, inert ones first, and where they lead."""
+    def way(self, state: int, arc: Arc, *, back: bool = False) -> tuple[tuple[Edge, ...], int]:
+        """The steps by which a state takes an arc, inert ones first, and where they lead.
+
+        With `back` into the next body, which is where that of the table goes round.
+        """
         here = self.class_of[state]
         frontier: list[tuple[int, tuple[Edge, ...]]] = [(state, ())]
         for number, taken in frontier:
             for edge in self.table.edges[number]:
                 if self._takes(number, edge, arc):
-                    return (*taken, edge), edge.target
+                    target = self.fold.back[number, edge.target] if back else edge.target
+                    return (*taken, edge), target
             frontier += [
                 (edge.target, (*taken, edge))
                 for edge in self.table.edges[number]
@@ -67,8 +76,11 @@ class Quotient:
         )
 
 
-def quotient(table: Table, facts: Sequence[frozenset[Meeting]]) -> Quotient:
-    """The coarsest classes in which nobody can tell two states apart but by their seats."""
+def quotient(table: Table, fold: Fold, facts: Sequence[frozenset[Meeting]]) -> Quotient:
+    """The coarsest classes in which nobody can tell two states apart but by their seats.
+
+    In a table that goes round a step into the next body has two targets, and both count.
+    """
     keys: list[Hashable] = [
         (without_seats(state, table.rank), facts[number], tuple(failures(state)))
         for number, state in enumerate(table.states)
@@ -79,18 +91,19 @@ def quotient(table: Table, facts: Sequence[frozenset[Meeting]]) -> Quotient:
     ]
     classes, count = _numbered(keys)
     while True:
-        signatures = _signatures(labels, classes)
+        signatures = _signatures(labels, fold, classes)
         refined, found = _numbered(list(zip(classes, signatures, strict=True)))
         if found == count:
             break
         classes, count = refined, found
-    return _built(table, classes, signatures, facts)
+    return _built(table, fold, classes, signatures, facts)
 
 
 def _built(
     table: Table,
+    fold: Fold,
     classes: list[int],
-    signatures: list[frozenset[tuple[Label, int]]],
+    signatures: list[Signature],
     facts: Sequence[frozenset[Meeting]],
 ) -> Quotient:
     example: dict[int, int] = {}
@@ -99,9 +112,12 @@ def _built(
     firsts = tuple(example[each] for each in range(len(example)))
     return Quotient(
         table,
+        fold,
         tuple(classes),
         tuple(
-            tuple(sorted((Arc(*label, target) for label, target in signatures[number]), key=_order))
+            tuple(
+                sorted((Arc(*label, *target) for label, *target in signatures[number]), key=_order)
+            )
             for number in firsts
         ),
         firsts,
@@ -149,13 +165,17 @@ def _of_all_channels(asks: frozenset[Ask], ctas: int) -> frozenset[Ask]:
 
 
 def _signatures(
-    labels: list[list[tuple[Label, Edge]]], classes: list[int]
-) -> list[frozenset[tuple[Label, int]]]:
+    labels: list[list[tuple[Label, Edge]]], fold: Fold, classes: list[int]
+) -> list[Signature]:
     """For each state what it can do, after inert steps too; these only ever go forward."""
-    found: dict[int, frozenset[tuple[Label, int]]] = {}
+    found: dict[int, Signature] = {}
 
     def inert(number: int, edge: Edge) -> bool:
         return edge.part and not edge.waits and classes[edge.target] == classes[number]
+
+    def back(number: int, edge: Edge) -> int:
+        target = fold.back.get((number, edge.target))
+        return NOWHERE if target is None else classes[target]
 
     for start in range(len(labels)):
         stack = [start]
@@ -171,7 +191,7 @@ def _signatures(
                 continue
             stack.pop()
             own = {
-                (label, classes[edge.target])
+                (label, classes[edge.target], back(number, edge))
                 for label, edge in labels[number]
                 if not inert(number, edge)
             }
@@ -180,11 +200,11 @@ def _signatures(
     return [found[number] for number in range(len(labels))]
 
 
-def all_facts(tables: Mapping[int, Table]) -> frozenset[Meeting]:
+def all_facts(tables: Iterable[Table]) -> frozenset[Meeting]:
     """Everything that some rank may ask of another."""
     return frozenset(
         ask.wanted
-        for table in tables.values()
+        for table in tables
         for edges in table.edges
         for edge in edges
         for ask in edge.asks

@@ -5,25 +5,30 @@ Rules:
   and start CTAs in the same order.
 - A role is kept only if every step asks all other ranks alike.  Where one asks some of them (a
   ring, pairs, channels that progress one by one), every rank is a role of its own.
-- A kind is a class of a role.  Its bits say what its rank has done, and all that other roles could
-  do: of all kinds together, the bits that they share are what everybody has done.
+- A kind is a class of a role after a number of laps, where its table goes round (`fold.py`).
+- What a step needs is counted from the lap that its rank is in (`asked.py`).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, reduce
-from operator import or_
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
-from eplb_model.explore.fast.quotient import Arc, Quotient, all_facts, quotient
+from eplb_model.explore.fast.asked import Layout
+from eplb_model.explore.fast.fold import NO_FOLD, Fold, folded
+from eplb_model.explore.fast.quotient import NOWHERE, Arc, Quotient, all_facts, quotient
 from eplb_model.explore.fast.stubborn import Persistent
 from eplb_model.explore.fast.table import Ask, Table
 from eplb_model.ops.kernel import is_there
 from eplb_model.ops.meetings import Meeting, partners
 from eplb_model.state import State
 from eplb_model.world import World
+
+Groups = Sequence[tuple[int, ...]]
+Tables = Mapping[int, tuple[Table, Fold]]  # by the first of the ranks that are alike
 
 
 class Step(NamedTuple):
@@ -32,7 +37,18 @@ class Step(NamedTuple):
     arc: Arc
     needs: int
     waits: bool
-    target: int
+    by: int  # from the number of a kind to that of the one it leads to
+    back: bool  # whether it goes round, into the next lap
+
+
+class At(NamedTuple):
+    """What a kind stands for."""
+
+    role: Role
+    lap: int
+    here: int  # the class
+    steps: tuple[Step, ...]  # what it can do if its peers come
+    flat: int  # the kind with which it shares all but the lap
 
 
 @dataclass(slots=True)
@@ -43,10 +59,22 @@ class Role:
     quotient: Quotient
     persistent: tuple[Persistent, Persistent]  # before and after some kernel had to wait
     first: int  # its first kind
+    # By class, with laps left and in the last one.
+    steps: tuple[Sequence[tuple[Step, ...]], Sequence[tuple[Step, ...]]] = ((), ())
 
     @property
-    def kinds(self) -> range:
-        return range(self.first, self.first + len(self.quotient.arcs))
+    def laps(self) -> int:
+        """How often its table goes round."""
+        return self.quotient.fold.laps
+
+    @property
+    def size(self) -> int:
+        """How many kinds there are in one lap."""
+        return len(self.quotient.arcs)
+
+    def depth(self, lap: int, here: int) -> int:
+        """How many steps of the machine lead to a kind at least."""
+        return self.quotient.depth[here] + lap * self.quotient.fold.depth
 
 
 @dataclass
@@ -54,76 +82,39 @@ class Roles:
     """All roles of a world, their kinds numbered through."""
 
     world: World
-    roles: list[Role] = field(default_factory=list)
-    symmetric: bool = True
+    roles: list[Role]
+    layout: Layout
+    symmetric: bool
+
+    def at(self, kind: int) -> At:
+        """What a kind stands for."""
+        role = self.roles[bisect_right(self._firsts, kind) - 1]
+        lap, here = divmod(kind - role.first, role.size)
+        return At(role, lap, here, role.steps[lap == role.laps][here], role.first + here)
+
+    def undone(self, flat: int, ahead: int, rows: int) -> int:
+        """What a rank has not done, seen from one so many laps behind it: so many rows of it."""
+        role = self.at(flat).role
+        return self.layout.undone[role.first].seen(flat - role.first, ahead, rows)
 
     @cached_property
-    def role_of(self) -> Sequence[Role]:
-        """By kind."""
-        return [role for role in self.roles for _ in role.kinds]
+    def _firsts(self) -> Sequence[int]:
+        return [role.first for role in self.roles]
 
-    @cached_property
-    def _bits(self) -> dict[tuple[int, Meeting], int]:
-        """By first kind of a role, and what its ranks may do, the bit; 0 if it is done always."""
-        bits: dict[tuple[int, Meeting], int] = {}
-        used = 0
-        for role in self.roles:
-            columns: dict[int, int] = {}
-            done = _who_has_done(role.quotient.facts)
-            for wanted in sorted(self._asked):
-                column = done.get(wanted, 0)
-                if column not in columns:
-                    columns[column] = 1 << used
-                    used += 1
-                bits[role.first, wanted] = columns[column]
-        return bits
+    @property
+    def folded(self) -> bool:
+        """Whether some table stands for more bodies than it has."""
+        return any(role.laps for role in self.roles)
 
-    @cached_property
-    def _asked(self) -> frozenset[Meeting]:
-        return frozenset(
-            ask.wanted
-            for role in self.roles
-            for arcs in role.quotient.arcs
-            for arc in arcs
-            for ask in arc.asks
-        )
-
-    @cached_property
-    def masks(self) -> Sequence[int]:
-        """By kind, what its rank has done; bits of other roles are all set."""
-        everything = 0
-        for bit in self._bits.values():
-            everything |= bit
-        masks = []
-        for role in self.roles:
-            own = {w: bit for (first, w), bit in self._bits.items() if first == role.first}
-            others = everything
-            for bit in own.values():
-                others &= ~bit
-            known: dict[frozenset[Meeting], int] = {}
-            for facts in role.quotient.facts:
-                if facts not in known:
-                    known[facts] = reduce(or_, (own.get(wanted, 0) for wanted in facts), others)
-                masks.append(known[facts])
-        return masks
-
-    @cached_property
-    def steps(self) -> Sequence[tuple[Step, ...]]:
-        """By kind."""
-        found = []
+    def find_steps(self) -> None:
+        """Say what each arc of each role needs."""
         for role in self.roles:
             known: dict[frozenset[Ask], int] = {}
             for arcs in role.quotient.arcs:
                 for arc in arcs:
                     if arc.asks not in known:
                         known[arc.asks] = self._needs(role, arc.asks)
-                found.append(
-                    tuple(
-                        Step(arc, known[arc.asks], arc.waits, role.first + arc.target)
-                        for arc in arcs
-                    )
-                )
-        return found
+            role.steps = _steps(role, known, back=True), _steps(role, known, back=False)
 
     def _needs(self, role: Role, asks: frozenset[Ask]) -> int:
         needs = 0
@@ -135,7 +126,7 @@ class Roles:
         for ask in asks:
             kernel = self.world.kernels[ask.kernel]
             for peer in partners(self.world, role.members[0], kernel, ask.wanted.channel):
-                needs |= self._bits[self.roles[peer].first, ask.wanted]
+                needs |= self.layout.bit(self.roles[peer].first, ask.wanted)
         return needs
 
     @property
@@ -156,42 +147,99 @@ class Roles:
         for ask in asks:
             offsets = partners(self.world, 0, self.world.kernels[ask.kernel], ask.wanted.channel)
             if offsets:
-                found.setdefault(self._bits[role.first, ask.wanted], set()).update(offsets)
+                found.setdefault(self.layout.bit(role.first, ask.wanted), set()).update(offsets)
         return found
 
 
-def _who_has_done(facts: Sequence[frozenset[Meeting]]) -> dict[Meeting, int]:
-    """By what may be asked, the classes that have done it, as bits."""
-    classes: dict[frozenset[Meeting], int] = {}
-    for number, each in enumerate(facts):
-        classes[each] = classes.get(each, 0) | 1 << number
-    done: dict[Meeting, int] = {}
-    for each, bits in classes.items():
-        for wanted in each:
-            done[wanted] = done.get(wanted, 0) | bits
-    return done
+def _steps(
+    role: Role, needs: Mapping[frozenset[Ask], int], *, back: bool
+) -> Sequence[tuple[Step, ...]]:
+    """By class, what it can do, while laps are left or in the last one."""
+    return [
+        tuple(
+            Step(arc, needs[arc.asks], arc.waits, role.size + arc.back - here, back=True)
+            if back and arc.back != NOWHERE
+            else Step(arc, needs[arc.asks], arc.waits, arc.target - here, back=False)
+            for arc in arcs
+        )
+        for here, arcs in enumerate(role.quotient.arcs)
+    ]
 
 
 def roles_of(
-    world: World, symmetry: bool, enough: Callable[[], str | None] = lambda: None
+    world: World,
+    symmetry: bool,
+    enough: Callable[[], str | None] = lambda: None,
+    *,
+    folding: bool = True,
 ) -> Roles:
     """The roles of a world: as few as its programs and meetings allow, or one for each rank."""
     groups = alike(world)
-    tables = {members[0]: Table(world, members[0], enough=enough) for members in groups}
-    asked = all_facts(tables)
-    quotients = {first: _quotient(table, asked) for first, table in tables.items()}
+    tables = {each[0]: _table(world, each[0], enough, folding=folding) for each in groups}
+    asked = all_facts(table for table, _ in tables.values())
+    launches = _launches(world, tables, asked)
+    if launches is None:
+        return roles_of(world, symmetry, enough, folding=False)
+    asked = _in_every_body(asked, tables, launches)
+    quotients = {first: _quotient(*mine, asked) for first, mine in tables.items()}
     if symmetry:
-        found = _assembled(world, groups, quotients)
+        found = _assembled(world, groups, quotients, asked, launches, symmetric=True)
         if found.uniform:
+            found.find_steps()
             return found
     like = {rank: members[0] for members in groups for rank in members}
     singles = [(rank,) for rank in range(len(world.ranks))]
-    found = _assembled(world, singles, {rank: quotients[like[rank]] for (rank,) in singles})
-    found.symmetric = False
+    own = {rank: quotients[like[rank]] for (rank,) in singles}
+    found = _assembled(world, singles, own, asked, launches, symmetric=False)
+    found.find_steps()
     return found
 
 
-def _quotient(table: Table, asked: frozenset[Meeting]) -> Quotient:
+def _table(
+    world: World, rank: int, enough: Callable[[], str | None], *, folding: bool
+) -> tuple[Table, Fold]:
+    found = folded(world, rank, enough) if folding else None
+    return found or (Table(world, rank, enough=enough), NO_FOLD)
+
+
+def _launches(world: World, tables: Tables, asked: frozenset[Meeting]) -> Mapping[str, int] | None:
+    """How often a body launches each kernel that is asked for; None if tables may not go round.
+
+    That is if ranks differ in it, or where a launch that is over has not done all that is asked: it
+    has no channel of that number.
+    """
+    kernels = sorted({each.kernel for each in asked})
+    found = [
+        {name: fold.launches.get(name, 0) for name in kernels}
+        for _, fold in tables.values()
+        if fold.laps
+    ]
+    if not found:
+        return {}
+    never = any(each.channel >= world.kernels[each.kernel].ctas for each in asked)
+    return None if never or any(each != found[0] for each in found) else found[0]
+
+
+def _in_every_body(
+    asked: frozenset[Meeting], tables: Tables, launches: Mapping[str, int]
+) -> frozenset[Meeting]:
+    """What is asked of one body's launches may be asked of any body's: others are in other laps."""
+    most = [each.number // launches[each.kernel] for each in asked if launches.get(each.kernel)]
+    for table, _ in tables.values() if most else ():
+        for state in table.states:
+            most += [
+                state.count_of(table.rank, name).launched // more
+                for name, more in launches.items()
+                if more
+            ]
+    return asked | {
+        each._replace(number=number)
+        for each in {each._replace(number=0) for each in asked if launches.get(each.kernel)}
+        for number in range((1 + max(most)) * launches[each.kernel])
+    }
+
+
+def _quotient(table: Table, fold: Fold, asked: frozenset[Meeting]) -> Quotient:
     """The classes of a table.  What a rank has done stays done: only what is new is looked for."""
     wanted: dict[str, dict[int, list[Meeting]]] = {}
     for each in sorted(asked):
@@ -204,7 +252,7 @@ def _quotient(table: Table, asked: frozenset[Meeting]) -> Quotient:
         new, begun = _new_facts(state, table.rank, wanted, begun)
         facts.append(known | new if not new <= known else known)
         earlier += [(facts[-1], begun) for edge in edges if edge.target >= len(earlier)]
-    return quotient(table, facts)
+    return quotient(table, fold, facts)
 
 
 def _new_facts(
@@ -227,21 +275,29 @@ def _new_facts(
 
 
 def _assembled(
-    world: World, groups: Sequence[tuple[int, ...]], quotients: dict[int, Quotient]
+    world: World,
+    groups: Groups,
+    quotients: Mapping[int, Quotient],
+    asked: frozenset[Meeting],
+    launches: Mapping[str, int],
+    *,
+    symmetric: bool,
 ) -> Roles:
-    found = Roles(world)
+    roles: list[Role] = []
     first = 0
     persistent: dict[int, tuple[Persistent, Persistent]] = {}
     for members in groups:
         each = quotients[members[0]]
         if id(each) not in persistent:
             persistent[id(each)] = (
-                Persistent(each.arcs, waited=False),
-                Persistent(each.arcs, waited=True),
+                Persistent(each.arcs, each.fold, waited=False),
+                Persistent(each.arcs, each.fold, waited=True),
             )
-        found.roles.append(Role(members, each, persistent[id(each)], first))
-        first += len(each.arcs)
-    return found
+        role = Role(members, each, persistent[id(each)], first)
+        roles.append(role)
+        first += role.size * (role.laps + 1)
+    layout = Layout({role.first: role.quotient.facts for role in roles}, asked, launches)
+    return Roles(world, roles, layout, symmetric)
 
 
 def alike(world: World) -> list[tuple[int, ...]]:

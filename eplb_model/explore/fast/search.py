@@ -15,11 +15,14 @@ Rules:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import NamedTuple
 
 from eplb_model.explore.fast.roles import Roles, Step
+
+SPAN = 2  # laps that a rank gets by itself, at most, where what is known of it is used again
 
 Kinds = tuple[tuple[int, int], ...]  # kind and how many ranks are in it, kinds ascending
 
@@ -34,8 +37,19 @@ class Place(NamedTuple):
 class Outcome(NamedTuple):
     """Where a rank comes to rest, and whether a kernel had to wait on the way."""
 
-    kind: int
+    by: int  # from the number of its kind to that of the one it rests in
     waits: bool
+
+
+Rests = Mapping[Outcome, tuple[Step, ...]]  # each with a shortest way
+
+
+class Followed(NamedTuple):
+    """Where a rank gets by itself, and how many laps that was about."""
+
+    rests: Rests
+    passed: int  # laps on the way
+    reach: int | None  # holds for so many laps left or more; None: for the very number only
 
 
 class Turn(NamedTuple):
@@ -77,11 +91,12 @@ class _Search:
         self._max_states, self._enough = max_states, enough
         self._todo: deque[int] = deque()
         self._roles = roles
-        self._steps = roles.steps
-        self._masks = roles.masks
-        self._role_of = roles.role_of
-        self._outcomes: dict[tuple[int, int, bool], dict[Outcome, tuple[Step, ...]]] = {}
-        self._needed = self._all_needs()
+        self._at = cache(roles.at)
+        self._layout = roles.layout
+        self._undone = cache(partial(roles.undone, rows=roles.layout.rows + SPAN))
+        # By kind, as it is in the first lap, and what others have not done; and near the end.
+        self._followed: dict[tuple[int, int, bool], Followed] = {}
+        self._near_the_end: dict[tuple[int, int, bool], Followed] = {}
         self.found = Found(roles)
         self._known: dict[Place, int] = {}
 
@@ -119,11 +134,11 @@ class _Search:
     def _expand(self, at: int) -> bool:
         """Follow what has to be followed; false if nobody can move."""
         place = self.found.places[at]
-        done = self._done(place.kinds)
-        moving: tuple[int, int, dict[Outcome, tuple[Step, ...]]] | None = None
+        missing = self._missing(place.kinds)
+        moving: tuple[int, int, Rests] | None = None
         for kind, count in place.kinds:
-            outcomes = self._rests(kind, done[kind], place.waited)
-            if len(outcomes) == 1 and Outcome(kind, place.waited) in outcomes:
+            outcomes = self._rests(kind, missing[kind], place)
+            if len(outcomes) == 1 and Outcome(0, place.waited) in outcomes:
                 continue
             if moving is None or len(outcomes) < len(moving[2]):
                 moving = kind, count, outcomes
@@ -132,14 +147,12 @@ class _Search:
         if moving is not None:
             self._move_together(at, *moving)
             return True
-        alone = self._stubborn(place.kinds, done)
+        alone = self._stubborn(place.kinds, missing)
         for kind, step in alone:
-            self._arrive(at, kind, (((step,), 1),), ((Outcome(step.target, step.waits), 1),))
+            self._arrive(at, kind, (((step,), 1),), ((Outcome(step.by, step.waits), 1),))
         return bool(alone)
 
-    def _move_together(
-        self, at: int, kind: int, count: int, outcomes: dict[Outcome, tuple[Step, ...]]
-    ) -> None:
+    def _move_together(self, at: int, kind: int, count: int, outcomes: Rests) -> None:
         """All ranks of a kind go on; every number of them may take each way."""
         ends = list(outcomes)
         for number, shares in enumerate(_shares(count, len(ends))):
@@ -164,105 +177,137 @@ class _Search:
         counts[kind] -= moved
         waited = place.waited
         for end, n in parts:
-            counts[end.kind] = counts.get(end.kind, 0) + n
+            counts[kind + end.by] = counts.get(kind + end.by, 0) + n
             waited = waited or end.waits
         kinds = tuple(sorted((each, n) for each, n in counts.items() if n))
         length = self.found.steps_to[at] + sum(len(way) * n for way, n in ways)
         self.found.transitions += 1
         self._visit(Place(kinds, waited), Turn(at, kind, ways), length)
 
-    def _done(self, kinds: Kinds) -> dict[int, int]:
-        """For a rank of each kind, the bits that all other ranks have."""
-        everybody = -1
-        for kind, _ in kinds:
-            everybody &= self._masks[kind]
-        done = {}
-        for kind, count in kinds:
-            if count > 1:
-                done[kind] = everybody
-                continue
-            others = -1
-            for other, _ in kinds:
-                if other != kind:
-                    others &= self._masks[other]
-            done[kind] = others
-        return done
+    def _missing(self, kinds: Kinds) -> dict[int, int]:
+        """For a rank of each kind, what some other rank has not done, seen from its lap."""
+        there = [(kind, count, self._at(kind)) for kind, count in kinds]
+        found: dict[int, int] = {}
+        for lap in dict.fromkeys(at.lap for _, _, at in there):
+            someone = several = 0
+            mine = []
+            for kind, count, at in there:
+                bits = self._undone(at.flat, at.lap - lap)
+                several |= bits if count > 1 else someone & bits
+                someone |= bits
+                if at.lap == lap:
+                    mine.append((kind, bits))
+            for kind, bits in mine:
+                found[kind] = several | someone & ~bits
+        return found
+
+    def _all_missing(self, kind: int, place: Place) -> int:
+        """The same for one kind, in all bodies that are left."""
+        me = self._at(kind)
+        rows = self._layout.rows + me.role.laps - me.lap
+        bits = 0
+        for other, count in place.kinds:
+            if other != kind or count > 1:
+                at = self._at(other)
+                bits |= self._roles.undone(at.flat, at.lap - me.lap, rows)
+        return bits
 
     # --- one rank ------------------------------------------------------------------------------
 
-    def _rests(self, kind: int, done: int, waited: bool) -> dict[Outcome, tuple[Step, ...]]:
+    def _rests(self, kind: int, missing: int, place: Place) -> Rests:
         """Where a rank gets by itself while nobody else moves, each with a shortest way."""
-        done &= self._needed
-        known = self._outcomes.get((kind, done, waited))
-        if known is not None:
-            return known
-        ways: dict[Outcome, tuple[Step, ...]] = {Outcome(kind, waited): ()}
-        frontier = [Outcome(kind, waited)]
+        at = self._at(kind)
+        left = at.role.laps - at.lap
+        key = at.flat, missing, place.waited
+        known = self._followed.get(key) if left else None
+        if known is not None and known.reach is not None and known.reach <= left:
+            return known.rests
+        whole = self._all_missing(kind, place) if left else missing
+        known = self._near_the_end.get((kind, whole, place.waited))
+        if known is None:
+            known = self._follow(kind, whole, place.waited)
+            if known.reach is None or known.passed > SPAN:
+                self._near_the_end[kind, whole, place.waited] = known
+            else:
+                self._followed[key] = known
+        return known.rests
+
+    def _follow(self, kind: int, missing: int, waited: bool) -> Followed:
+        first = self._at(kind).lap
+        ways: dict[Outcome, tuple[Step, ...]] = {Outcome(0, waited): ()}
+        frontier = [Outcome(0, waited)]
         rests = {}
+        furthest, reach = 0, 0
+        ends = False
         for here in frontier:
-            steps = self._persistent(here.kind, done, here.waits)
+            at = self._at(kind + here.by)
+            passed, left = at.lap - first, at.role.laps - at.lap
+            sets = at.role.persistent[here.waits].sets(at.here, left)
+            furthest = max(furthest, passed)
+            if sets.reach is None:
+                ends = True
+            else:
+                reach = max(reach, passed + sets.reach)
+            steps = self._first_able(at.steps, sets.found, missing, passed)
             if not steps:
                 rests[here] = ways[here]
             for step in steps:
-                there = Outcome(step.target, here.waits or step.waits)
+                there = Outcome(here.by + step.by, here.waits or step.waits)
                 if there not in ways:
                     ways[there] = (*ways[here], step)
                     frontier.append(there)
-        self._outcomes[kind, done, waited] = rests
-        return rests
+        return Followed(rests, furthest, None if ends else reach)
 
-    def _persistent(self, kind: int, done: int, waited: bool) -> list[Step]:
+    def _first_able(
+        self, able: Sequence[Step], sets: Sequence[frozenset[int]], missing: int, passed: int
+    ) -> list[Step]:
         """The steps of the first persistent set of a rank in which nothing waits for a peer."""
-        role = self._role_of[kind]
-        for chosen in role.persistent[waited].sets(kind - role.first):
-            steps = [step for step in self._steps[kind] if step.arc.actor in chosen]
-            if all(step.needs & done == step.needs for step in steps):
+        for chosen in sets:
+            steps = [step for step in able if step.arc.actor in chosen]
+            if not any(self._layout.later(step.needs, passed) & missing for step in steps):
                 return steps
         return []
 
-    def _all_needs(self) -> int:
-        bits = 0
-        for steps in self._steps:
-            for step in steps:
-                bits |= step.needs
-        return bits
-
     # --- several ranks -------------------------------------------------------------------------
 
-    def _stubborn(self, kinds: Kinds, done: dict[int, int]) -> list[tuple[int, Step]]:
+    def _stubborn(self, kinds: Kinds, missing: Mapping[int, int]) -> list[tuple[int, Step]]:
         """The steps of the smallest stubborn set that some rank is the seed of."""
         best: list[tuple[int, Step]] = []
         for seed, _ in kinds:
-            if any(step.needs & done[seed] == step.needs for step in self._steps[seed]):
-                found = self._closure(seed, kinds, done)
+            if any(not step.needs & missing[seed] for step in self._at(seed).steps):
+                found = self._closure(seed, kinds, missing)
                 if not best or len(found) < len(best):
                     best = found
         return best
 
-    def _closure(self, seed: int, kinds: Kinds, done: dict[int, int]) -> list[tuple[int, Step]]:
+    def _closure(
+        self, seed: int, kinds: Kinds, missing: Mapping[int, int]
+    ) -> list[tuple[int, Step]]:
         inside, todo = {seed}, [seed]
         while todo:
             kind = todo.pop()
-            for step in self._steps[kind]:
-                missing = step.needs & ~done[kind]
-                if missing:
-                    helper = self._lacking(missing & -missing, kind, kinds, inside)
+            for step in self._at(kind).steps:
+                lacks = step.needs & missing[kind]
+                if lacks:
+                    helper = self._lacking(lacks & -lacks, kind, kinds, inside)
                     if helper not in inside:
                         inside.add(helper)
                         todo.append(helper)
         return [
             (kind, step)
             for kind in sorted(inside)
-            for step in self._steps[kind]
-            if step.needs & done[kind] == step.needs
+            for step in self._at(kind).steps
+            if not step.needs & missing[kind]
         ]
 
     def _lacking(self, bit: int, kind: int, kinds: Kinds, inside: set[int]) -> int:
         """The kind of another rank that has not done something, one that is looked at already."""
+        lap = self._at(kind).lap
         lacking = [
             other
             for other, count in kinds
-            if not self._masks[other] & bit and (other != kind or count > 1)
+            if (other != kind or count > 1)
+            and self._undone((at := self._at(other)).flat, at.lap - lap) & bit
         ]
         return min(lacking, key=lambda other: (other not in inside, other))
 

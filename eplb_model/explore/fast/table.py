@@ -20,7 +20,7 @@ from eplb_model.placement import holders_slots
 from eplb_model.properties import violation
 from eplb_model.state import State
 from eplb_model.step import initial, options_of, step
-from eplb_model.world import Kernel, World
+from eplb_model.world import Kernel, Rank, World
 
 MOST_STATES = 20_000  # of one rank; above that a table is no shortcut
 
@@ -55,9 +55,11 @@ class Table:
         rank: int,
         *,
         whole: bool = True,
+        described: Rank | None = None,
         enough: Callable[[], str | None] = lambda: None,
+        watch: Callable[[State, State], None] = lambda before, after: None,
     ) -> None:
-        self.world, self.rank = alone(world, rank)
+        self.world, self.rank = alone(world, rank, described)
         self._takes_whole = whole  # kernels as one, where nobody can tell
         self.actors: tuple[Actor, ...] = (
             *self.world.threads_of(self.rank),
@@ -73,6 +75,7 @@ class Table:
             here = len(self.edges)
             self.edges.append(tuple(self._steps(self.states[here])))
             for edge in self.edges[here]:
+                watch(self.states[here], self.states[edge.target])
                 if edge.target == len(self.depth):
                     self.depth.append(self.depth[here] + len(edge.actions))
             bound = enough() if here % 64 == 0 else None
@@ -80,6 +83,10 @@ class Table:
                 raise NotCovered(f"a rank that is not tabulated yet ({bound})")
             if len(self.states) > MOST_STATES:
                 raise NotCovered(f"a rank with more than {MOST_STATES} states of its own")
+
+    def number_of(self, state: State) -> int | None:
+        """The number of a state of the table."""
+        return self._known.get(state)
 
     def _visit(self, state: State) -> int:
         number = self._known.get(state)
@@ -93,12 +100,15 @@ class Table:
 
     def _steps(self, state: State) -> Iterator[Edge]:
         for actor in self.actors:
-            actions = [action for action, wait in options_of(state, actor) if wait is None]
-            whole = self._whole(state, actions) if actions else None
+            able = _able(state, actor)
+            first = next(able, None)
+            if first is None:
+                continue
+            whole = self._whole(state, first)
             if whole is not None:
                 yield whole
             else:
-                yield from (self._edge(state, action) for action in actions)
+                yield from (self._edge(state, action) for action in (first, *able))
 
     def _edge(self, state: State, action: Action) -> Edge:
         after = step(state, action)
@@ -106,9 +116,9 @@ class Table:
         part = _same_launch(state, after, action.actor)
         return Edge((action,), frozenset(_asks(state, action)), after.waited, part, target)
 
-    def _whole(self, state: State, actions: Sequence[Action]) -> Edge | None:
+    def _whole(self, state: State, first: Action) -> Edge | None:
         """All ends of CTAs of a kernel in one step, if nobody can tell how many have ended."""
-        stream = actions[0].actor
+        stream = first.actor
         run = state.run_of(stream) if stream.is_stream else None
         if run is None or not self._takes_whole:
             return None
@@ -118,12 +128,12 @@ class Table:
         asks: set[Ask] = set()
         before, after = state, state
         while True:
-            able = [a for a, wait in options_of(before, stream) if wait is None]
-            if not able:
+            able = next(_able(before, stream), None)
+            if able is None:
                 return None
-            taken.append(able[0])
-            asks.update(_asks(before, able[0]))
-            after = step(before, able[0])
+            taken.append(able)
+            asks.update(_asks(before, able))
+            after = step(before, able)
             if not _same_launch(before, after, stream):
                 break
             later = after.run_of(stream)
@@ -151,6 +161,11 @@ class Table:
                 names = [name for what, name in op.offers() if what == "launch"]
                 mine = getattr(op, "stream", None) == stream.name
                 yield from (self.world.kernels[name] for name in names if not mine)
+
+
+def _able(state: State, actor: Actor) -> Iterator[Action]:
+    """The next steps of an actor that need no wait; often the first says enough."""
+    return (action for action, wait in options_of(state, actor) if wait is None)
 
 
 def _asks(state: State, action: Action) -> Iterator[Ask]:

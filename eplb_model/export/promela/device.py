@@ -9,8 +9,8 @@ from __future__ import annotations
 from eplb_model.export.cannot import CannotExport
 from eplb_model.export.promela.call import Call, Step, Steps, emits
 from eplb_model.export.promela.layout import Work, all_of
-from eplb_model.ops.events import UNRECORDED
 from eplb_model.ops.launch import loaded
+from eplb_model.ops.marks import UNRECORDED
 from eplb_model.world import HostOperation, Kernel, World
 
 FREES = ("free", "host_free", "empty_cache")
