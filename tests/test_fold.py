@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import product
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
 from eplb_model.check import Search, check
+from eplb_model.cli import main
 from eplb_model.explore.fast import asked, fold, repetition, roles, stubborn
 from eplb_model.explore.fast.alone import NotCovered
 from eplb_model.explore.fast.fold import folded
@@ -121,10 +123,9 @@ def test_a_counterexample_in_the_last_of_many_layers_is_followed():
     assert len(few.finding.schedule) > 100
 
 
-def test_folding_can_be_switched_off():
-    described = load(CAPPED).scenario({"layers": 6})
-
-    assert check(described, Search(folding=False)).reduction == "persistent sets, symmetry"
+def test_folding_can_be_switched_off(capsys):
+    assert main(["check", CAPPED, "--set", "layers=6", "--no-folding", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reduction"] == "persistent sets, symmetry"
 
 
 # --- what repeats itself -----------------------------------------------------------------------

@@ -22,13 +22,13 @@ from eplb_model.explore.fast.table import Ask, Edge, Table
 from eplb_model.state import State
 from eplb_model.world import World
 
-TURNS = (1, 2)  # the body at whose end to go back; a first body may leave traces that others don't
+TURN = 1  # the body at whose end to go back, counted from 0: the first one may begin otherwise
 AHEAD = 2  # bodies that a thread may be in front of the others
-BODIES = AHEAD + 2  # that are left in the text beside those before the turn
+BODIES = TURN + AHEAD + 2  # that are left in the text
 
 
 class Uneven(Exception):
-    """Why a rank can't be folded, wherever it turns back."""
+    """Why a rank can't be folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,63 +48,57 @@ def folded(
     world: World, rank: int, enough: Callable[[], str | None] = lambda: None
 ) -> tuple[Table, Fold] | None:
     """The table of a rank with few bodies, and how it goes round; None if that can't be."""
-    whole = repetition_of(world, rank, TURNS[0] + BODIES + 1)
+    whole = repetition_of(world, rank, BODIES + 1)
     if whole is None:
         return None
-    for turn in TURNS:
-        few = whole.shorter(turn + BODIES)
-        laps = whole.count - few.count
-        described = cut(world.ranks[rank], whole, laps) if laps > 0 else None
-        if described is None:
-            return None
-        try:
-            watch = _Watch(few, turn)
-            table = Table(world, rank, described=described, enough=enough, watch=watch)
-            fold = _Folding(table, few, turn).fold(laps)
-        except Uneven:
-            return None
-        if fold is not None:
-            return table, fold
-    return None
+    few, laps = whole.shorter(BODIES), whole.count - BODIES
+    described = cut(world.ranks[rank], whole, laps)
+    if described is None:
+        return None
+    try:
+        table = Table(world, rank, described=described, enough=enough, watch=_Watch(few))
+        return table, _Folding(table, few).fold(laps)
+    except Uneven:
+        return None
 
 
 class _Watch:
     """Looks at every step of a table whether it runs too far ahead."""
 
-    def __init__(self, repetition: Repetition, turn: int) -> None:
-        self._repetition, self._turn = repetition, turn
+    def __init__(self, repetition: Repetition) -> None:
+        self._repetition = repetition
 
     def __call__(self, before: State, after: State) -> None:
         here, there = self._repetition.body(before), self._repetition.body(after)
         if not here <= there <= here + 1:
             raise Uneven("a step out of its body")
-        if here <= self._turn and self._repetition.furthest(after) > there + AHEAD:
+        if here <= TURN and self._repetition.furthest(after) > there + AHEAD:
             raise Uneven("a thread that is too far ahead")
 
 
 class _Folding:
     """Finds where a table goes back, and looks whether it may."""
 
-    def __init__(self, table: Table, repetition: Repetition, turn: int) -> None:
-        self._table, self._repetition, self._turn = table, repetition, turn
+    def __init__(self, table: Table, repetition: Repetition) -> None:
+        self._table, self._repetition = table, repetition
 
-    def fold(self, laps: int) -> Fold | None:
-        """The fold; None if a body leaves a trace that the next one shows."""
-        table, turn = self._table, self._turn
+    def fold(self, laps: int) -> Fold:
+        """The fold, if there is one."""
+        table = self._table
         bodies = [self._repetition.body(state) for state in table.states]
         back: dict[tuple[int, int], int] = {}
         for here, edges in enumerate(table.edges):
             for edge in edges:
                 self._asks_go_on(edge)
-                if bodies[here] == turn and bodies[edge.target] == turn + 1:
+                if bodies[here] == TURN and bodies[edge.target] == TURN + 1:
                     sooner = self._moved(edge.target, -1)
                     if sooner is None:
-                        return None
+                        raise Uneven("a body leaves a trace")
                     back[here, edge.target] = sooner
         pairs = {(sooner, later) for (_, later), sooner in back.items()}
         depths = {table.depth[later] - table.depth[sooner] for sooner, later in pairs}
         if len(depths) > 1 or not all(self._alike(*pair) for pair in pairs):
-            return None
+            raise Uneven("a body that is not like the one before it")
         return Fold(laps, self._repetition.launches, back, max(depths, default=0))
 
     def _asks_go_on(self, edge: Edge) -> None:
