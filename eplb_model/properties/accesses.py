@@ -10,7 +10,7 @@ from eplb_model.ops.one_sided import RemoteRead
 from eplb_model.ops.tensors import Uses, conflicts, in_blocks
 from eplb_model.outcome import Actor
 from eplb_model.state import State
-from eplb_model.step import options
+from eplb_model.step import options_of
 
 
 class InProgress(NamedTuple):
@@ -39,11 +39,12 @@ def race_in(state: State) -> str | None:
 def in_progress(state: State, rank: int) -> Iterator[InProgress]:
     """Accesses of a rank: work at the ready head of a stream, host accesses that may be taken."""
     world = state.world
-    for (actor, _), wait in options(state):
-        if actor.rank != rank or actor.is_stream or wait is not None:
+    for actor in world.threads_of(rank):
+        thread = state.threads[actor.slot]
+        if thread.status != "running":
             continue
-        op = world.programs[actor.slot].code[state.threads[actor.slot].pc]
-        if op.kind == "access":
+        op = world.programs[actor.slot].code[thread.pc]
+        if op.kind == "access" and all(wait is None for _, wait in options_of(state, actor)):
             reads, writes = (in_blocks(state, rank, names) for names in _accesses(op))
             yield InProgress(actor, "the host's access", Uses(reads, writes))
     for actor in world.streams_of(rank):
