@@ -108,15 +108,22 @@ MUTANTS = (
     Mutant(
         "several threads may use a letterbox",
         TEXTS,
-        "if len(users) > 1 or name",
-        "if name",
+        "shared = len(users) > 1 or (rank, name)",
+        "shared = (rank, name)",
         "a_received_variable_is_read_by_another_thread",
+    ),
+    Mutant(
+        "peers may take what is in a letterbox",
+        TEXTS,
+        "len(users) > 1 or (rank, name) in self._taken_by_peers",
+        "len(users) > 1",
+        "what_is_received_is_taken_by_a_peer",
     ),
     Mutant(
         "a letterbox may be claimed",
         TEXTS,
-        "or name in self.world.claimed[rank] or",
-        "or",
+        "if shared or name in self.world.claimed[rank]:",
+        "if shared:",
         "what_is_received_is_claimed",
     ),
     Mutant(

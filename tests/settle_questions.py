@@ -140,6 +140,15 @@ QUESTIONS: Mapping[str, Scenario] = {
         _letters(*RECEIVE, others=[[put("y", 1)]], x=0, y=0),
         claims=(Stated("sometimes", Condition(Variable("x"), "<", Variable("y")), "late", (1,)),),
     ),
+    "what_is_received_is_taken_by_a_peer": scenario(
+        rank(
+            [Isend("world", 1, Value(1)), WaitRequests()],
+            [copy("s", moves=(move("y", "1.x"),)), StreamSynchronize("s"), Assert(is_("y", 1))],
+            y=0,
+        ),
+        rank([*RECEIVE], x=0),
+        groups=TWO,
+    ),
     "two_threads_record_one_event": scenario(
         rank([CpuGpuEventRecord("e", "s")], [CpuGpuEventRecord("e", "s")])
     ),

@@ -40,7 +40,9 @@ class Texts:
 
     def of(self, rank: int) -> Iterator[tuple[Actor, HostOperation]]:
         """Every operation of the threads of one rank."""
-        return ((thread, op) for thread, op in self.code() if thread.rank == rank)
+        for thread in self.world.threads_of(rank):
+            for op in self.world.programs[thread.slot].code:
+                yield thread, op
 
     # --- requests between hosts --------------------------------------------------------------
 
@@ -64,7 +66,8 @@ class Texts:
 
     def _is_letterbox(self, rank: int, name: str) -> bool:
         users = {thread for thread, op in self.of(rank) if _uses(op, name)}
-        if len(users) > 1 or name in self.world.claimed[rank] or self._taken_by_peers(rank, name):
+        shared = len(users) > 1 or (rank, name) in self._taken_by_peers
+        if shared or name in self.world.claimed[rank]:
             return False
         thread = min(users)
         code = self.world.programs[thread.slot].code
@@ -76,12 +79,10 @@ class Texts:
             if _uses(op, name)
         )
 
-    def _taken_by_peers(self, rank: int, name: str) -> bool:
-        return any(
-            (each.rank, each.name) == (rank, name)
-            for _, op in self.code()
-            for each in peers_read(moves_of(op))
-        )
+    @cached_property
+    def _taken_by_peers(self) -> frozenset[tuple[int, str]]:
+        read = (each for _, op in self.code() for each in peers_read(moves_of(op)))
+        return frozenset((each.rank, each.name) for each in read)
 
     def _used_before_its_wait(self, thread: Actor, receive: int, name: str) -> bool:
         """Whether a variable may be used between a receive and the end of the wait for it."""
