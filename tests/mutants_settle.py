@@ -191,6 +191,13 @@ MUTANTS = (
         "two_gangs_stand_behind_spinners",
     ),
     Mutant(
+        "no call sees whether work has left its stream",
+        ENDINGS,
+        "if rank in self._texts.held_up:",
+        "if rank < 0:",
+        "a_wait_that_is_satisfied_before_or_after_the_call_brings_an_edge_or_none",
+    ),
+    Mutant(
         "a spinning kernel does not mind that its flag is lowered",
         ENDINGS,
         "        if kernel.until is not None:\n",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from eplb_model.claims import Stated
 from eplb_model.ops.collectives import AllReduce
 from eplb_model.ops.copies import Copy
-from eplb_model.ops.events import RecordEvent
+from eplb_model.ops.events import RecordEvent, StreamWaitEvent
 from eplb_model.ops.expression import Condition, Value, Variable
 from eplb_model.ops.flags import Clear, IsSet, Set, WaitFlag
 from eplb_model.ops.launch import Launch
@@ -179,6 +179,20 @@ QUESTIONS: Mapping[str, Scenario] = {
             f=False,
         ),
         kernels=[kernel("spin", until="f")],
+    ),
+    "a_wait_that_is_satisfied_before_or_after_the_call_brings_an_edge_or_none": scenario(
+        rank(
+            [
+                RecordEvent("e", "s"),
+                Launch("spin", "default"),
+                StreamWaitEvent("s", "e"),
+                StreamSynchronize("s"),
+            ],
+            streams=(Stream("s", kind="blocking"), Stream("default", kind="legacy")),
+            f=False,
+        ),
+        kernels=[kernel("spin", until="f")],
+        machine=DEEP,
     ),
     "a_call_keeps_the_interpreter_lock": scenario(
         rank([Launch("k", "s"), StreamSynchronize("s", gil=True)], [Set("f")]),

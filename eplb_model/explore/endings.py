@@ -68,7 +68,7 @@ class Endings:
             yield self.access(work.source[0], str(stream), (work.source[1],), ())
         if rank in self._texts.asked:
             yield self._cells.adds((rank, "(asked)"))
-        if rank in self._texts.fills_up:
+        if rank in self._texts.held_up:  # a call sees what is still in the streams
             yield self._cells.adds((rank, "(room)"))
         if not self._world.roomy[rank]:
             yield self.sms(rank)

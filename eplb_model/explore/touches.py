@@ -274,7 +274,7 @@ class Touches:
             return NOTHING
         cells, rank = self._cells, me.rank
         parts = [cells.writes(each) for each in self._queues(rank, stream)]
-        if rank in self._texts.fills_up:
+        if rank in self._texts.held_up:
             parts.append(cells.looks((rank, "(room)")))
         if rank in self._texts.asked:
             parts.append(cells.adds((rank, "(asked)")))
