@@ -11,13 +11,14 @@ by one.  Rules (specs/refinement.md):
 - A refusal names the step that is impossible, at the point that most of the run leads to.
 
 The search is for one run in the product of the model and what is left of each actor's events.
-Settling keeps the ends of that product too: it takes a step alone only if no other actor's steps
-matter to it, and an actor's events restrain that actor alone.
+A step that settling would take alone is taken alone here too, which keeps the ends of that product:
+no other actor's steps matter to it, and an actor's events restrain that actor alone.  Where
+programs loop for ever it has to lead to something new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -106,7 +107,7 @@ class _Product:
         self._seen = seen
         self._ending = ending
         self._shows = shows
-        self._alone = Settling(scenario.world)
+        self._settling = Settling(scenario.world)
         self._index = {actor: number for number, actor in enumerate(self._world.actors)}
         self._pending = frozenset(seen.open_calls) if ending == "hung" else frozenset[Actor]()
         self._farthest = -1
@@ -134,7 +135,7 @@ class _Product:
             if len(came_from) > MOST_NODES:
                 return Refinement(None, f"no answer within {MOST_NODES} states of the product")
             node = stack.pop()
-            following, refusals = self._following(node)
+            following, refusals = self._following(node, came_from)
             if not following:
                 problem = self._not_the_end(node, refusals)
                 if problem is None:
@@ -148,7 +149,9 @@ class _Product:
                     stack.append(after)
         return Refinement(False, _shortened(list(dict.fromkeys(self._refusals))))
 
-    def _following(self, node: _Node) -> tuple[list[tuple[Action, _Node]], list[str]]:
+    def _following(
+        self, node: _Node, known: Collection[_Node]
+    ) -> tuple[list[tuple[Action, _Node]], list[str]]:
         following: list[tuple[Action, _Node]] = []
         refusals = []
         for action, wait in options(node.state):
@@ -158,9 +161,10 @@ class _Product:
                     refusals.append(after)
                 else:
                     following.append((action, after))
-        alone = self._alone(node.state, [action for action, _ in following])
-        if alone is not None:
-            return [pair for pair in following if pair[0] == alone], refusals
+        alone = set(self._settling.alone(node.state, [action for action, _ in following]))
+        for pair in following:
+            if pair[0] in alone and not (self._world.cyclic and pair[1] in known):
+                return [pair], refusals
         return following, refusals
 
     def _refuse(self, node: _Node, problems: list[str]) -> None:

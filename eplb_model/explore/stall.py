@@ -22,7 +22,6 @@ from itertools import pairwise
 from eplb_model.claims import Stated
 from eplb_model.explore.search import Exploration
 from eplb_model.outcome import Action, Actor
-from eplb_model.step import enabled
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ def find_stall(found: Exploration) -> Stall | None:
     if not found.edges:
         return None
     actors = found.states[0].world.actors
-    able = {n: {action.actor for action in enabled(found.states[n])} for n in found.edges}
+    able = found.able
     busy = {n: frozenset(found.states[n].unfinished()) for n in found.edges}
     stalls: list[tuple[int, set[int]]] = []
     for actor in actors:
@@ -47,7 +46,7 @@ def find_stall(found: Exploration) -> Stall | None:
         stalls += [
             (min(component), component)
             for component in _loops(found, waits)
-            if all(_treated_fairly(found, component, able, other) for other in actors)
+            if all(_treated_fairly(found, component, other) for other in actors)
         ]
     if not stalls:
         return None
@@ -102,11 +101,10 @@ def has_fair_loop(found: Exploration, serves: Collection[Actor] = ()) -> bool:
 def _fair_loops(found: Exploration, within: list[int]) -> list[set[int]]:
     """The strongly connected parts of some states that a fair run can stay in for ever."""
     actors = found.states[0].world.actors
-    able = {n: {action.actor for action in enabled(found.states[n])} for n in within}
     return [
         component
         for component in _loops(found, within)
-        if all(_treated_fairly(found, component, able, actor) for actor in actors)
+        if all(_treated_fairly(found, component, actor) for actor in actors)
     ]
 
 
@@ -127,10 +125,8 @@ def _loops(found: Exploration, within: list[int]) -> list[set[int]]:
     ]
 
 
-def _treated_fairly(
-    found: Exploration, component: set[int], able: dict[int, set[Actor]], actor: Actor
-) -> bool:
-    return any(actor not in able[n] for n in component) or _moves_in(found, component, actor)
+def _treated_fairly(found: Exploration, component: set[int], actor: Actor) -> bool:
+    return any(actor not in found.able[n] for n in component) or _moves_in(found, component, actor)
 
 
 def _moves_in(found: Exploration, component: set[int], actor: Actor) -> bool:

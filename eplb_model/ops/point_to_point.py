@@ -21,7 +21,7 @@ from eplb_model.ops.registry import GroupName, HostStep, NewVariable, operation
 from eplb_model.ops.time_limits import expired, is_hopeless
 from eplb_model.outcome import Actor, Clauses, Wait
 from eplb_model.state import Failure, Request, State
-from eplb_model.world import Offer
+from eplb_model.world import Offer, World
 
 PeerIs = Literal["group", "global"]
 
@@ -41,7 +41,7 @@ class _Posts(HostStep):
         return None
 
     def effect(self, state: State, me: Actor) -> State:
-        peer = _peer(state, me, self.group, self.peer, self.peer_is)
+        peer = peer_of(state.world, me, self)
         if isinstance(peer, Failure):
             return state.fail(me, peer)
         return _post(state, self.request(state, me, peer)).advance(me)
@@ -122,9 +122,10 @@ class WaitRequests(HostStep):
         return expired(state._replace(mail=others), me, "wait_requests")
 
 
-def _peer(state: State, me: Actor, group: str, peer: int, peer_is: PeerIs) -> int | Failure:
+def peer_of(world: World, me: Actor, post: _Posts) -> int | Failure:
     """The global rank that a request names, or the error that it raises."""
-    members = state.world.groups[group]
+    group, peer, peer_is = post.group, post.peer, post.peer_is
+    members = world.groups[group]
     if peer_is == "global" and peer in members:
         found = peer
     elif peer_is == "group" and 0 <= peer < len(members):
