@@ -186,7 +186,7 @@ MUTANTS = (
     Mutant(
         "kernels never compete for SMs",
         ENDINGS,
-        "        if not self._world.roomy[rank]:\n            yield self.sms(rank)\n",
+        "        if competes:\n            yield self.sms(rank)\n",
         "",
         "two_gangs_stand_behind_spinners",
     ),

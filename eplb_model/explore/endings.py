@@ -7,7 +7,8 @@ Rules (specs/semantics.md#settling):
 - What is handed over to a peer's kernel touches what moves there, if that kernel has to be there by
   then; else who has arrived would make a difference.
 - How many channels leave in one step depends on the peers, if they leave together.  It makes a
-  difference where kernels compete for SMs.
+  difference where kernels compete for SMs: what peers have there is then looked at.
+- On a `quiet` rank no kernel can arrive any more and at most one waits, so nobody competes.
 """
 
 from __future__ import annotations
@@ -51,16 +52,17 @@ class Endings:
         self._world: World = texts.world
         self._texts = texts
         self._cells = cells
-        self._known: dict[tuple[int, Work], Touch] = {}
+        self._known: dict[tuple[int, Work, bool], Touch] = {}
 
-    def of(self, stream: Actor, work: Work) -> Touch:
+    def of(self, stream: Actor, work: Work, *, quiet: bool = False) -> Touch:
         """The end, or a part of the end, of work of a stream."""
-        key = (stream.slot, work)
+        key = (stream.slot, work, quiet)
         if key not in self._known:
-            self._known[key] = together(self._parts(stream, work))
+            competes = not quiet and not self._world.roomy[stream.rank]
+            self._known[key] = together(self._parts(stream, work, competes))
         return self._known[key]
 
-    def _parts(self, stream: Actor, work: Work) -> Iterator[Touch]:
+    def _parts(self, stream: Actor, work: Work, competes: bool) -> Iterator[Touch]:
         rank = stream.rank
         yield self.access(rank, stream.name, work.reads, work.writes)
         yield from (self.moved(rank, each) for each in work.moves)
@@ -70,21 +72,25 @@ class Endings:
             yield self._cells.adds((rank, "(asked)"))
         if rank in self._texts.held_up:  # a call sees what is still in the streams
             yield self._cells.adds((rank, "(room)"))
-        if not self._world.roomy[rank]:
+        if competes:
             yield self.sms(rank)
         if (kernel := self._world.kernels.get(work.kernel or "")) is not None:
-            yield from self._of_kernel(rank, kernel)
+            yield from self._of_kernel(rank, kernel, competes)
 
-    def _of_kernel(self, rank: int, kernel: Kernel) -> Iterator[Touch]:
+    def _of_kernel(self, rank: int, kernel: Kernel, competes: bool) -> Iterator[Touch]:
         if kernel.until is not None:
             yield self._cells.looks((rank, kernel.until, LOWERED))
         by_channel = kernel.meets is not None and kernel.meets.grain == "channel"
-        if by_channel and kernel.ends == "together" and not self._world.roomy[rank]:
-            yield EVERYTHING
+        if by_channel and kernel.ends == "together" and competes:
+            yield from (self._arrived(peer) for peer in range(len(self._world.ranks)))
         for taker, peer, each in self._texts.takers.get(kernel.name, ()):
             if isinstance(each.source, PeerVariable) and each.source.rank == rank != peer:
                 sure = self._waits_for(rank, kernel, peer, taker)
                 yield self.moved(peer, each) if sure else EVERYTHING
+
+    def _arrived(self, rank: int) -> Touch:
+        """Which CTAs a rank has; where everything fits, each call may bring some."""
+        return EVERYTHING if self._world.roomy[rank] else self._cells.looks((rank, "(SMs)"))
 
     def _waits_for(self, rank: int, kernel: Kernel, peer: int, other: str) -> bool:
         """Whether a kernel can't end before a peer has started another one."""

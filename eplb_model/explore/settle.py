@@ -40,7 +40,8 @@ class Settling:
     def __init__(self, world: World) -> None:
         self._world = world
         self._touches = Touches(world)
-        self._queued: dict[tuple[int, int, tuple[Item, ...]], dict[int, int]] = {}
+        self._queued: dict[tuple[int, int, tuple[Item, ...], bool], dict[int, int]] = {}
+        self._last: tuple[State, tuple[bool, ...]] | None = None  # which ranks of it are quiet
 
     def __call__(self, state: State, actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
         """Sets of actions each of which may be followed alone, the smallest first."""
@@ -83,13 +84,14 @@ class Settling:
         queue = state.devices[me.rank].queues[connection]
         if not queue:
             return None
-        key = (me.rank, connection, queue)
+        quiet = self._quiet(state)[me.rank]
+        key = (me.rank, connection, queue, quiet)
         known = self._queued.get(key)
         if known is None:
             known = self._queued[key] = {}
             for item in queue:
                 stream = self._world.streams[item.stream]
-                bits = self._touches.ending(stream, item.work).minds
+                bits = self._touches.ending(stream, item.work, quiet).minds
                 known[item.stream] = known.get(item.stream, 0) | bits
         return known.get(me.slot)
 
@@ -120,10 +122,7 @@ class Settling:
             return self._touches.step(me, op, phase_of(state, me, op)).does
         head = state.head(me)
         assert head is not None, f"[model bug] {action} from an empty stream"
-        does = self._touches.ending(me, head.work).does
-        if not self._world.roomy[me.rank] and self._quiet(state, me.rank):
-            does &= ~self._touches.sms(me.rank)
-        return does
+        return self._touches.ending(me, head.work, self._quiet(state)[me.rank]).does
 
     def _has_rivals(self, action: Action, does: int) -> bool:
         """Whether other steps of the same stream compete with one for SMs."""
@@ -131,8 +130,15 @@ class Settling:
         rivals = action.choice is not None and not self._world.roomy[rank]
         return rivals and bool(does & self._touches.sms(rank))
 
-    def _quiet(self, state: State, rank: int) -> bool:
-        """Whether no kernel can arrive any more and at most one waits for SMs."""
+    def _quiet(self, state: State) -> tuple[bool, ...]:
+        """By rank, whether kernels could compete, but no more can arrive and at most one waits."""
+        if self._last is None or self._last[0] is not state:
+            roomy = self._world.roomy
+            found = (not roomy[r] and self._is_quiet(state, r) for r in range(len(roomy)))
+            self._last = (state, tuple(found))
+        return self._last[1]
+
+    def _is_quiet(self, state: State, rank: int) -> bool:
         device = state.devices[rank]
         for queue in device.queues:
             for item in queue:

@@ -123,9 +123,9 @@ class Touches:
         for actor in self._world.streams_named(me.rank, stream):
             yield self._endings.of(actor, work_of(op))
 
-    def ending(self, stream: Actor, work: StreamOperation) -> Touch:
+    def ending(self, stream: Actor, work: StreamOperation, quiet: bool) -> Touch:
         """The end, or a part of the end, of work that a stream holds."""
-        return self._endings.of(stream, work_of(work))
+        return self._endings.of(stream, work_of(work), quiet=quiet)
 
     def sms(self, rank: int) -> int:
         """What steps do that use SMs for which kernels may compete."""
