@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
+from eplb_model.ops.moves import PeerVariable
 from eplb_model.scenario import Forever, If, RankPlan, Repeat, Scenario, Statement, Try
 from eplb_real.performed import OPERATIONS, not_performed
 
@@ -43,5 +44,9 @@ def _statement(statement: Statement) -> Statement:
 
 def _operation(op: Any) -> Statement:
     asked = [each for each in fields(op) if each.name not in OPERATIONS[op.kind]]
-    found: Statement = replace(op, **{each.name: each.default for each in asked})
-    return found
+    found: Any = replace(op, **{each.name: each.default for each in asked})
+    if getattr(found, "moves", ()):  # no driver moves what a peer has
+        mine = tuple(m for m in found.moves if not isinstance(m.source, PeerVariable))
+        found = replace(found, moves=mine)
+    statement: Statement = found
+    return statement

@@ -93,7 +93,9 @@ def test_the_doctor_says_what_each_driver_lacks(capsys):
     code, found = _json(capsys, "doctor")
 
     assert code == (4 if any(found["drivers"].values()) else 0)
-    assert list(found["drivers"]) == ["threads", "gloo", "vllm-0.20.0", "vllm-0.33.0"]
+    on_gpus = ["cuda", "vllm-cuda-0.20.0", "vllm-cuda-0.33.0"]
+    here = ["threads", "gloo", "vllm-0.20.0", "vllm-0.33.0"]
+    assert sorted(found["drivers"]) == sorted([*here, *on_gpus])
     assert found["drivers"]["threads"] == []
 
 

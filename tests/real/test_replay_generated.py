@@ -30,5 +30,8 @@ def test_the_model_has_every_run_of_a_generated_program(threads, scenario):
     found = threads.scenario(scenario, Wish(runs=1))
     free = threads.scenario(scenario, Wish(runs=1, schedule=()))
 
-    for each in (*found, *free):
+    runs = (*found, *free)
+    assume(all(each.answer != "declined" for each in runs))  # Hypothesis notices if it is too many
+
+    for each in runs:
         assert each.answer == "agrees", (each.expected, each.why)
