@@ -35,7 +35,7 @@ print(json.dumps(sorted(sys.modules)))
 """
 # What only other commands, other searches, mistakes or people need.
 NOT_FOR_A_CHECK = {
-    *("difflib", "hypothesis", "networkx", "random", "shutil", "textwrap", "traceback"),
+    *("difflib", "hypothesis", "networkx", "random", "shlex", "shutil", "textwrap", "traceback"),
     *("eplb_model.claims", "eplb_model.format.claims", "eplb_model.format.writing"),
     *(f"eplb_model.explore.{name}" for name in ("outcomes", "search", "settle", "stall", "walk")),
     *(f"eplb_model.{name}" for name in ("conform", "explain", "happens_before", "strategies")),

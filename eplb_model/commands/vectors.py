@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
@@ -79,6 +78,8 @@ def pair(text: str, option: str) -> tuple[str, str]:
 
 def words_again(command: str, options: Namespace) -> str:
     """A command line on the same vector under the same settings."""
+    import shlex  # noqa: PLC0415 (only who prints for people needs it)
+
     words = ["eplb-model", command, options.vector]
     for text in options.set:
         words += ["--set", text]
