@@ -51,6 +51,9 @@ class CommandLine:
         words = list(sys.argv[1:] if arguments is None else arguments)
         gc.set_threshold(SELDOM)
         try:
+            if not words:  # whoever does not know what to say is shown what there is
+                self.parser(words).print_help(sys.stderr)
+                return BAD_INPUT
             options = self.parser(words).parse_args(words)
             code: int = options.run(options)
             sys.stdout.flush()

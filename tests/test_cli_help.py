@@ -304,3 +304,11 @@ def test_the_completion_is_printed(capsys):
 
 def test_the_vectors_that_complete_are_those_of_the_catalogue():
     assert command_line.VECTORS == vector.VECTORS
+
+
+def test_without_a_command_all_are_shown(capsys):
+    code = main([])
+    shown = capsys.readouterr()
+
+    assert (code, shown.out) == (2, "")
+    assert all(f"    {name}" in shown.err for name in COMMANDS)

@@ -235,9 +235,8 @@ class _History:
 
     def _awaited_in(self, stream: Actor) -> dict[int, int]:
         """What is awaited in the queue of a stream; its own waits alone, if one can't hold it."""
-        if self._world.waits_that_hold[stream.slot] == 1:
-            return self._awaited[stream.rank, self._world.connections[stream.slot], NOBODY]
-        return self._awaited[stream.rank, self._world.connections[stream.slot], stream.slot]
+        alone = NOBODY if self._world.waits_that_hold[stream.slot] == 1 else stream.slot
+        return self._awaited[stream.rank, self._world.connections[stream.slot], alone]
 
     def _append(self, stream: Actor, me: Actor, work: StreamOperation | None) -> None:
         awaited = self._awaited_in(stream)
