@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from eplb_model.machine import MACHINES
 from eplb_real.gpu.tables import written
 
 Seen = Mapping[str, Any]
 
-SMS = 132
+MACHINE = "h200"  # whose rows these are
+SMS = MACHINES[MACHINE].sms
 # What the probe calls things, as parameters of vectors.
 WAITERS: Mapping[str, Mapping[str, Any]] = {
     "gang": {"waiter_launch": "cooperative"},
@@ -87,7 +89,7 @@ def _seats(each: Seen, layout: Sequence[Sequence[int]]) -> Iterator[dict[str, An
     yield {
         "rule": single if each["cluster"] == 1 else "G31",
         "observe": "seats",
-        "machine": "h200",
+        "machine": MACHINE,
         "launch": "cooperative" if each["what"] == "gang" else "regular",
         "ctas": each["ctas"],
         "cluster": each["cluster"],
@@ -115,7 +117,7 @@ def _waiter(each: Seen) -> Iterator[dict[str, Any]]:
 def _largest(each: Seen) -> Iterator[dict[str, Any]]:
     step = each["gang_cluster"]
     for ctas, started in ((each["largest"], each["largest"]), (each["largest"] + step, 0)):
-        if ctas <= 132 - each["held"]:
+        if ctas <= SMS - each["held"]:
             yield {
                 "rule": "G31b",
                 "vector": "gang_beside_holder",
@@ -164,7 +166,7 @@ def _depth(each: Seen) -> Iterator[dict[str, Any]]:
         yield {
             "rule": "G3",
             "vector": "launch_queue_depth",
-            "set": {"machine": "h200", "behind": behind},
+            "set": {"machine": MACHINE, "behind": behind},
             "observe": "thread 0.caller",
             "outcome": outcome,
         }
