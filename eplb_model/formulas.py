@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TypeGuard
 
-FIFO_BYTES = 8 * (512 << 10)  # of a channel, towards one peer over NVLink (N16)
 KIB = 1024
 MIB = 1024 * KIB
+STEPS = 8  # of the FIFO of a channel towards one peer (N16)
+STEP_BYTES = {"nvlink": 512 * KIB, "network": 128 * KIB}  # by transport (N9, N16)
+MOST_PART_BYTES = {"nvlink": 16 * MIB, "network": 128 * KIB}  # of an operation on a channel (N9)
 WARPS_PER_CTA = 32  # DeepEP shares 32 warps among the warp groups of a CTA (E2)
 MAX_WARP_GROUPS = 14  # E5: DeepEP asserts wg < 15, and with it more than one warp per group
 POOL_STREAMS = 32  # G7
@@ -147,6 +149,7 @@ def nccl_p2p_channels(
     max_p2p_channels: int = 64,
     min_p2p_channels: int = 1,
     channels_per_peer: int = 36,
+    transport: str = "nvlink",
 ) -> dict[int, tuple[int, ...]]:
     """Round -> ids of the channels that serve it, part by part of each operation.
 
@@ -154,9 +157,11 @@ def nccl_p2p_channels(
     `NCCL_MAX_CTAS`, None for no cap; channels of the communicator before caps (24 or 32, N12);
     min_ctas, max_p2p_channels, min_p2p_channels are `NCCL_MIN_CTAS`, `NCCL_MAX_P2P_NCHANNELS`,
     `NCCL_MIN_P2P_NCHANNELS`; channels_per_peer is 2*floor(path bandwidth/20.6), the least over the
-    peers: 36 with 18 NVLinks.
-    One node, NVLink chunks of 512 KiB; across nodes and over PCIe parts have other sizes (N9).
-    Raises ValueError for counts below 1 and for bad peers. Source: N8 (NCCL 2.28.9).
+    peers: 36 with 18 NVLinks; over a network 2, or `NCCL_NCHANNELS_PER_NET_PEER`; transport is
+    "nvlink", all on one node, or "network", each on a node of its own (N9); over PCIe parts have
+    yet another size.
+    Raises ValueError for counts below 1, for bad peers and for another transport.
+    Source: N8, N8a, N9, N14 (NCCL 2.28.9).
 
     >>> nccl_p2p_channels(4, "next", 64 * MIB, 8)
     {1: (4, 5, 6, 7), 3: (6, 7, 0, 1)}
@@ -174,12 +179,14 @@ def nccl_p2p_channels(
     if max_ctas is not None:
         _require("max_ctas", max_ctas, 1)
     rounds = exchange_rounds(ranks, peers)
+    most = _of_transport(MOST_PART_BYTES, transport)
 
     capped = max(channels if max_ctas is None else min(channels, max_ctas), min_ctas)
     usable = _pow2up(max(min(capped, max_p2p_channels), min_p2p_channels))
     per_peer = min(usable, _pow2up(channels_per_peer))
-    per_round = _channels_of_operation(bytes_per_op, per_peer, ranks, usable)
-    return _assign_channels(rounds, usable, per_round)
+    per_round = _channels_of_operation(bytes_per_op, per_peer, ranks, usable, most)
+    places = {r: r for r in rounds} if transport == "nvlink" else _places_of_nodes(ranks)
+    return _assign_channels({r: places[r] for r in rounds}, usable, per_round)
 
 
 def nccl_p2p_ctas(
@@ -193,6 +200,7 @@ def nccl_p2p_ctas(
     max_p2p_channels: int = 64,
     min_p2p_channels: int = 1,
     channels_per_peer: int = 36,
+    transport: str = "nvlink",
 ) -> int:
     """CTAs n of one NCCL exchange kernel: the channels that any round uses.
 
@@ -211,6 +219,7 @@ def nccl_p2p_ctas(
         max_p2p_channels=max_p2p_channels,
         min_p2p_channels=min_p2p_channels,
         channels_per_peer=channels_per_peer,
+        transport=transport,
     )
     return len(_union(by_round))
 
@@ -244,17 +253,22 @@ def rounds_of_ctas(by_round: Mapping[int, tuple[int, ...]]) -> tuple[tuple[int, 
     )
 
 
-def nccl_p2p_eager(by_round: Mapping[int, tuple[int, ...]], bytes_per_op: int) -> bool:
+def nccl_p2p_eager(
+    by_round: Mapping[int, tuple[int, ...]], bytes_per_op: int, *, transport: str = "nvlink"
+) -> bool:
     """Whether a send ends without its receiver: every channel's share fits into its FIFO.
 
-    Parameters: by_round is what `nccl_p2p_channels` returns; bytes_per_op of one send.
-    The FIFO of the SIMPLE protocol holds 8 steps of 512 KiB over NVLink.  Source: N16; measured on
-    H200 (frontier_sweep: the SMs that an exchange holds whose peers are partly there).
+    Parameters: by_round is what `nccl_p2p_channels` returns; bytes_per_op of one send; transport
+    as there.
+    The FIFO of the SIMPLE protocol holds 8 steps: 512 KiB each over NVLink, 128 over a network.
+    Raises ValueError for another transport.  Source: N9, N16; over NVLink measured on H200
+    (frontier_sweep: the SMs that an exchange holds whose peers are partly there).
 
     >>> nccl_p2p_eager({1: (0, 1)}, 8 << 20), nccl_p2p_eager({1: (0,)}, 8 << 20)
     (True, False)
     """
-    return all(-(-bytes_per_op // len(ids)) <= FIFO_BYTES for ids in by_round.values() if ids)
+    fifo = STEPS * _of_transport(STEP_BYTES, transport)
+    return all(-(-bytes_per_op // len(ids)) <= fifo for ids in by_round.values() if ids)
 
 
 def every_round(ctas: int, ranks: int) -> tuple[tuple[int, ...], ...]:
@@ -290,15 +304,16 @@ def channels_of_grid(ctas: int, ranks: int, offsets: Sequence[int]) -> tuple[tup
     """
     _require("ctas", ctas, 1)
     rounds = exchange_rounds(ranks, offsets)
+    places = {r: r for r in rounds}
     usable = _pow2up(ctas)
 
     def used(per_round: int) -> int:
-        return len(_union(_assign_channels(rounds, usable, per_round)))
+        return len(_union(_assign_channels(places, usable, per_round)))
 
     least = 1 + bisect_left(range(1, ctas + 1), ctas, key=used)  # more channels never use fewer
     if used(least) != ctas:
         return (rounds,) * ctas
-    return rounds_of_ctas(_assign_channels(rounds, usable, least))
+    return rounds_of_ctas(_assign_channels(places, usable, least))
 
 
 def torch_pool_stream(i: int) -> int:
@@ -324,26 +339,46 @@ def _grid_above_one(grid: int, given: str) -> int:
     return grid
 
 
-def _channels_of_operation(size: int, per_peer: int, ranks: int, usable: int) -> int:
-    """c(b) of N8: parts of at least 64 KiB, and of at most 16 MiB as far as channels go."""
+def _channels_of_operation(size: int, per_peer: int, ranks: int, usable: int, most: int) -> int:
+    """c(b) of N8: parts of at least 64 KiB, and of at most `most` bytes as far as channels go."""
     fair = per_peer
     while fair * ranks > usable and fair > 1:
         fair //= 2
     count = min(fair, _ceil_div(size, 64 * KIB))
-    while _ceil_div(size, count) > 16 * MIB and count <= per_peer // 2:
+    while _ceil_div(size, count) > most and count <= per_peer // 2:
         count *= 2
     return count
 
 
+def _of_transport(table: Mapping[str, int], transport: str) -> int:
+    if transport not in table:
+        raise ValueError(f"transport={transport!r}; expected one of {', '.join(table)}")
+    return table[transport]
+
+
+def _places_of_nodes(ranks: int) -> dict[int, int]:
+    """Distance -> its place in the schedule of ranks that are each on a node of their own (N8a).
+
+    >>> _places_of_nodes(4)
+    {0: 0, 1: 1, 3: 2, 2: 3}
+    """
+    power, distance, found = _pow2up(ranks), 0, list[int]()
+    for step in range(1, power + 1):
+        if distance < ranks:
+            found.append(distance)
+        distance = (distance + step) % power
+    return {distance: place for place, distance in enumerate(found)}
+
+
 def _assign_channels(
-    rounds: Sequence[int], usable: int, per_round: int
+    places: Mapping[int, int], usable: int, per_round: int
 ) -> dict[int, tuple[int, ...]]:
-    """Round r takes `per_round` channels in a row from reverseBits(r mod usable) on (N8)."""
+    """Place p takes `per_round` channels in a row from reverseBits(p mod usable) on (N8)."""
     runs = [
         tuple((_reverse_bits(base, usable) + p) % usable for p in range(per_round))
         for base in range(usable)
     ]
-    return {r: runs[r % usable] for r in rounds}
+    return {r: runs[place % usable] for r, place in places.items()}
 
 
 def _union(by_round: Mapping[int, tuple[int, ...]]) -> frozenset[int]:

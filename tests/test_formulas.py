@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -222,6 +223,23 @@ def test_the_only_cta_serves_every_round():
     assert channels_of_grid(1, 4, (1, 2, 3)) == ((1, 2, 3),)
 
 
+def test_over_a_network_parts_are_small_and_distances_grow_as_triangular_numbers():
+    count = partial(nccl_p2p_ctas, transport="network", channels_per_peer=32)
+
+    assert count(4, "next", 1024, 2, min_ctas=2) == 2  # places 1 and 2 of the schedule
+    assert nccl_p2p_ctas(4, "next", 1024, 2, min_ctas=2) == 1  # rounds 1 and 3
+    assert (count(2, "all", MIB, 16, 16), count(2, "all", 64 * MIB, 16, 16)) == (8, 16)
+    assert nccl_p2p_ctas(2, "all", 64 * MIB, 16, 16) == 8
+
+
+def test_without_a_number_two_channels_go_to_a_peer_over_a_network():
+    found = nccl_p2p_channels(
+        2, "all", 64 * MIB, None, 16, channels_per_peer=2, transport="network"
+    )
+
+    assert found == {1: (8, 9)}
+
+
 def test_a_grid_that_no_count_gives_serves_every_round_everywhere():
     # P = 8, bases 4, 2, 6, 1, 5, 3, 7: one channel each gives 7, two give 8; 5 is out of reach
     assert channels_of_grid(5, 8, range(1, 8)) == (tuple(range(1, 8)),) * 5
@@ -307,6 +325,11 @@ BAD_CALLS: list[tuple[Callable[..., object], tuple[object, ...], str]] = [
     (nccl_p2p_ctas, (2, "all", 0, None), "bytes_per_op=0; expected an integer at least 1"),
     (nccl_p2p_ctas, (2, "all", 1, 0), "max_ctas=0; expected an integer at least 1"),
     (nccl_p2p_ctas, (2, "all", 1, None, 0), "channels=0; expected an integer at least 1"),
+    (
+        partial(nccl_p2p_ctas, transport="pcie"),
+        (2, "all", 1, None),
+        "transport='pcie'; expected one of nvlink, network",
+    ),
     (nccl_cluster, (8, 9), "size=9; expected an integer of 0..8"),
     (nccl_cluster, (0, 4), "ctas=0; expected an integer at least 1"),
     (channels_of_grid, (0, 2, (1,)), "ctas=0; expected an integer at least 1"),
