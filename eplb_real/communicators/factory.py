@@ -5,6 +5,7 @@ Rules:
 - torch_nccl on CPU tensors uses the CPU group.  pynccl and nixl refuse CPU tensors.
 - A stateless (elastic) group is unknown to torch: torch_nccl becomes pynccl with a warning, 0.33
   has nixl besides, the others are refused.
+- torch_nccl on a group of NCCL connects it at once.
 - None is torch_nccl in 0.20 and unknown in 0.33; `eplb_real.config` resolves it before.
 """
 
@@ -73,12 +74,14 @@ def create_eplb_communicator(
     version: CommunicatorVersion = "0.20",
     open_wrapper: Callable[[], NixlWrapper] | None = None,
     legacy_global_peer: bool = False,
+    legacy_lazy: bool = False,
 ) -> EplbCommunicator:
-    """The communicator of a name.
+    """The communicator of a name; all ranks of the group ask for it at the same time.
 
     Parameters: expert_weights are the tensors of one layer (0.20) or of each layer (0.33, with
     expert_buffer); open_wrapper opens NIXL, by default the installed one; legacy_global_peer as
-    in the torch backends.
+    in the torch backends; legacy_lazy leaves a group of NCCL to connect in its first batch, which
+    hangs if a rank has nothing to exchange in it (vector `lazy_connect_peer_elsewhere`).
     Raises ValueError for an unknown backend and for one that a stateless group can't have, and
     RuntimeError where this machine, these tensors or this group can't do it.
     """
@@ -89,7 +92,10 @@ def create_eplb_communicator(
     match backend:
         case "torch_nccl":
             group = group_coordinator.cpu_group if on_cpu else group_coordinator.device_group
-            return TorchDistNcclEplbCommunicator(group, legacy_global_peer=legacy_global_peer)
+            made = TorchDistNcclEplbCommunicator(group, legacy_global_peer=legacy_global_peer)
+            if not legacy_lazy and dist.get_backend(group) == "nccl":
+                made.connect(tensors[0].device)
+            return made
         case "torch_gloo":
             return TorchDistGlooStagedEplbCommunicator(
                 group_coordinator.cpu_group, legacy_global_peer=legacy_global_peer

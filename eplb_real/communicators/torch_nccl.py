@@ -4,7 +4,8 @@ Rules:
 - On NCCL this is one group launch on the process group's own stream, which waits for the stream of
   the communicator, and the other way round afterwards; the host waits for neither (N26).
 - The host may block in the end of the group at first contact.  All ranks of a group that connects
-  lazily have to join its first batch; a rank without transfers joins no batch.
+  lazily have to join its first batch, and a rank without transfers joins no batch: seen to hang on
+  four ranks (N23a).  So the group is connected before, with `connect`, as the factory does.
 - On a gloo group it moves rows in host memory, and the host waits.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
+import torch
 import torch.distributed as dist
 
 from eplb_real.communicators.base import EplbCommunicator, ExchangeError, Transfer
@@ -40,6 +42,10 @@ class TorchDistNcclEplbCommunicator(EplbCommunicator):
         super().__init__(dist.get_rank(ep_group), dist.get_world_size(ep_group), stream)
         self._group = ep_group
         self._legacy_global_peer = legacy_global_peer
+
+    def connect(self, device: torch.device) -> None:
+        """Make the group's own communicator now; all ranks call it at the same time."""
+        dist.all_reduce(torch.zeros(1, device=device), group=self._group)
 
     def _queue(self, transfer: Transfer) -> None:
         self._operation(transfer)  # refuses a peer that torch doesn't know before it is queued

@@ -5,6 +5,7 @@
 
 from datetime import timedelta
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import torch
 import torch.distributed as dist
@@ -155,6 +156,20 @@ def made_on_cpu(context, backend, with_tensors):
 
 def made_on_device(context, backend):
     return _made(context, backend, [torch.zeros(2, 3, device="meta")])
+
+
+def connects(context, legacy_lazy):
+    """How often a communicator on a group that says it is NCCL's reduces over it when made."""
+    group = context.group([0, 1, 2, 3])
+    both = SimpleNamespace(cpu_group=None, device_group=group, device_communicator=None)
+    weights = [torch.zeros(2, 3, device="meta")]
+    with (
+        patch.object(dist, "get_backend", return_value="nccl"),
+        patch.object(dist, "all_reduce") as reduced,
+    ):
+        create_eplb_communicator(both, "torch_nccl", weights, legacy_lazy=legacy_lazy)
+    assert all(call.kwargs["group"] is group for call in reduced.call_args_list)
+    return reduced.call_count
 
 
 def _made(context, backend, weights):

@@ -60,6 +60,11 @@ def test_torch_nccl_on_a_device_uses_the_device_group(ranks):
     assert seen == ["TorchDistNcclEplbCommunicator on the device group"] * 4
 
 
+@pytest.mark.parametrize(("legacy_lazy", "times"), [(False, 1), (True, 0)])
+def test_a_group_of_nccl_is_connected_by_all_ranks_at_once(ranks, legacy_lazy, times):
+    assert ranks.run(on_rank.connects, legacy_lazy) == [times] * 4
+
+
 @pytest.mark.parametrize("version", ["0.20", "0.33"])
 @pytest.mark.parametrize("backend", ["torch_xccl", "nccl", ""])
 def test_another_backend_is_a_value_error(version, backend):
