@@ -18,8 +18,8 @@ from cuda.bindings import driver
 
 from eplb_model.outcome import Actor
 from eplb_model.world import World
-from eplb_real.cuda import layout
 from eplb_real.cuda.device import CudaDevice, until
+from eplb_real.cuda.ledger import Work
 from eplb_real.errors import Raised
 from eplb_real.gates import Gates
 from eplb_real.nvidia import checked
@@ -63,8 +63,8 @@ class CudaCalls:
             "stream_synchronize": partial(self._waiting, self._synchronize_stream),
             "stream_query": self._stream_query,
             "device_synchronize": partial(self._waiting, lambda op: torch.cuda.synchronize()),
-            "await_resident": partial(self._await_launch, layout.STARTED),
-            "await_complete": partial(self._await_launch, layout.COMPLETE),
+            "await_resident": partial(self._await_launch, device.has_started),
+            "await_complete": partial(self._await_launch, device.has_ended),
             "malloc": partial(self._asking, lambda op: driver.cuMemAlloc(64 * MIB) and None),
             "host_alloc": partial(self._asking, lambda op: driver.cuMemHostAlloc(MIB, 0) and None),
             "free": partial(self._waiting, lambda op: driver.cuMemFree(self._frees.pop())),
@@ -148,11 +148,12 @@ class CudaCalls:
                 self._copied(actor, op)
         if waits:
             self._gates.settled(str(actor))
-            self._copied(actor, op)
+            copy = self._copied(actor, op)
+            until(copy.done)  # the word behind it is written after the call has returned
             with self._gates.step(str(actor)):
                 self._device.ledger.look()
 
-    def _copied(self, actor: Actor, op: Any) -> None:
+    def _copied(self, actor: Actor, op: Any) -> Work:
         device, stream = self._device, self._stream(actor, op)
         host = device.pinned if op.memory == "pinned" else device.pageable
         source, target = {
@@ -162,10 +163,11 @@ class CudaCalls:
         }[op.direction]
         label = "(device copy)" if op.direction == "d2d" else "transfer"
         with (
-            device.other_work(stream, label, op.reads, op.writes, op.moves),
+            device.other_work(stream, label, op.reads, op.writes, op.moves) as work,
             torch.cuda.stream(stream.torch),
         ):
             target.copy_(source, non_blocking=not op.blocking)
+        return work
 
     def _record(self, actor: Actor, op: Any) -> None:
         with self._gates.step(str(actor)):
@@ -186,13 +188,10 @@ class CudaCalls:
     def _stream_query(self, actor: Actor, op: Any) -> Any:
         return self._asking(lambda op: self._stream(actor, op).torch.query(), actor, op)
 
-    def _await_launch(self, word: int, actor: Actor, op: Any) -> None:
-        device = self._device
-        place = device.block(op.kernel, op.number) + word
-        wanted = self._world.kernels[op.kernel].ctas if word == layout.STARTED else 1
+    def _await_launch(self, come: Callable[[str, int], bool], actor: Actor, op: Any) -> None:
         with self._gates.step(str(actor)):
-            until(lambda: device.words[place] >= wanted)
-            device.ledger.look()
+            until(lambda: come(op.kernel, op.number))
+            self._device.ledger.look()
 
     def _access(self, actor: Actor, op: Any) -> None:
         with (

@@ -31,6 +31,7 @@ from eplb_real.cuda.plans import LaunchPlan, launch_plan, registers_of, shape_of
 from eplb_real.emulated.callers import Callers
 from eplb_real.errors import Raised
 from eplb_real.nvidia import DriverError, Shape, checked
+from eplb_real.sharing import gpu_of
 from eplb_real.values import Moves
 
 PATIENCE = 60.0  # seconds before a kernel leaves by itself
@@ -58,16 +59,20 @@ class CudaEvent:
     def __init__(self, device: CudaDevice) -> None:
         self._device = device
         self.torch = torch.cuda.Event()
+        self._latest: Work | None = None
 
     def record(self, stream: CudaStream) -> None:
         """Capture what a stream holds."""
-        with self._device.other_work(stream, "record"):
+        with self._device.other_work(stream, "record") as work:
             self.torch.record(stream.torch)
+            self._latest = work
 
     def wait(self, stream: CudaStream) -> None:
         """Let a stream wait for the latest record; without one it is no wait."""
         with stream.submitting:
             self.torch.wait(stream.torch)
+            if self._latest is not None:
+                self._device.ledger.wait(stream.name, self._latest)
 
 
 class CudaDevice:
@@ -99,7 +104,7 @@ class CudaDevice:
             words[place] = int(bool(world.ranks[rank].memory[name]))
         self._closed = words.of(rank, layout.CLOSED)
         words[self._closed] = int(closed)
-        self.ordinal = rank % torch.cuda.device_count()
+        self.ordinal = gpu_of(rank, torch.cuda.device_count())
         torch.cuda.set_device(self.ordinal)
         torch.zeros(1, device="cuda")  # makes the context
         _, self._page = nvidia.registered(words.words, words.bytes)
@@ -213,6 +218,15 @@ class CudaDevice:
         here = self.rank if rank is None else rank
         return self.words.block(here, self._ids[kernel], number)
 
+    def has_started(self, kernel: str, number: int) -> bool:
+        """Whether all CTAs of a launch have."""
+        place = self.block(kernel, number) + layout.STARTED
+        return self.words[place] >= self._world.kernels[kernel].ctas
+
+    def has_ended(self, kernel: str, number: int) -> bool:
+        """Whether a launch is over."""
+        return bool(self.words[self.block(kernel, number) + layout.COMPLETE])
+
     def _build(self) -> None:
         wanted = {registers_of(kernel.footprint) for kernel in self._world.kernels.values()}
         self._binaries = {registers: _built(registers) for registers in sorted(wanted)}
@@ -271,7 +285,7 @@ class CudaDevice:
         reads: Buffers = (),
         writes: Buffers = (),
         moves: Moves = (),
-    ) -> Iterator[None]:
+    ) -> Iterator[Work]:
         """Put work that is no kernel on a stream, between the words that tell of it."""
         with stream.submitting:
             number = next(self._works)
@@ -302,7 +316,7 @@ class CudaDevice:
             self._write(stream, begun)
             if closed:
                 self._await(stream, gate)
-            yield
+            yield work
             self._write(stream, done)
             work.there = True
 

@@ -40,9 +40,15 @@ class Devices:
         self._event_class = event_class
         words = Words(folder / WORDS, len(world.ranks), len(world.kernels))
         ledger = Ledger(rank, [stream.name for stream in world.ranks[rank].streams], observer)
-        self._device = CudaDevice(world, rank, words, ledger, closed)
+        self._device = self.device(world, rank, words, ledger, closed, folder)
         self._over = threading.Event()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
+
+    def device(
+        self, world: World, rank: int, words: Words, ledger: Ledger, closed: bool, folder: Path
+    ) -> CudaDevice:
+        """The GPU of the rank; places with other kernels have another."""
+        return CudaDevice(world, rank, words, ledger, closed)
 
     def calls(self, rank: int, gates: Gates) -> CudaCalls:
         """How the host threads of the rank call its device."""

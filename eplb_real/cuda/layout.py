@@ -26,7 +26,10 @@ GATES: Final = FLAGS + MOST_FLAGS
 MOST_WORKS: Final = 1024  # copies, memsets and records
 BEGUN: Final = GATES + MOST_WORKS
 DONE: Final = BEGUN + MOST_WORKS
-LAUNCHES: Final = DONE + MOST_WORKS
+CENSUS: Final = DONE + MOST_WORKS  # by SM: the number of the last census that saw it free
+MOST_SMS: Final = 264
+CENSUS_ENDED: Final = CENSUS + MOST_SMS
+LAUNCHES: Final = CENSUS_ENDED + 8
 
 # Of a launch, from its block.
 STARTED: Final = 0

@@ -5,13 +5,14 @@ Rules:
   work moves when it ends has then moved.
 - An access of a kernel lasts from its first CTA to its last; one of a copy from the moment at which
   it is at the head of its stream to its end (specs/properties.md).
-- Work leaves a stream in order.
+- Work leaves a stream in order, and after the records that its stream waited for: what several
+  streams move between two looks moves in the order of the device.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +36,9 @@ class Work:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     moves: Moves = ()
+    after: tuple[Work, ...] = ()  # records that its stream waited for before it
     told: int = 0  # CTAs of which the observer knows
+    has_left: bool = False
     there: bool = False  # whether the call that puts it on its stream has returned
 
 
@@ -57,6 +60,7 @@ class Ledger:
         self._observer = observer
         self._lock = threading.RLock()
         self._queues: dict[str, deque[Work]] = {name: deque() for name in streams}
+        self._waits: defaultdict[str, list[Work]] = defaultdict(list)  # by stream
         self._host: dict[int, Access] = {}
         self._keys = count()
         self._overlaps = Overlaps()
@@ -65,7 +69,13 @@ class Ledger:
     def submit(self, work: Work) -> None:
         """Put work behind what its stream holds; whoever calls keeps the stream's order."""
         with self._lock:
+            work.after = (*work.after, *self._waits.pop(work.stream, ()))
             self._queues[work.stream].append(work)
+
+    def wait(self, stream: str, record: Work) -> None:
+        """Let the next work of a stream come after a record of another."""
+        with self._lock:
+            self._waits[stream].append(record)
 
     def withdraw(self, work: Work) -> None:
         """Take work back that could not be put on its stream."""
@@ -89,8 +99,11 @@ class Ledger:
     def look(self) -> None:
         """Read the words, and tell what has changed."""
         with self._lock:
-            for name, queue in self._queues.items():
-                self._advance(f"{self._rank}.{name}", queue)
+            before = -1
+            while before != (held := sum(map(len, self._queues.values()))):
+                before = held
+                for name, queue in self._queues.items():
+                    self._advance(f"{self._rank}.{name}", queue)
             for overlap in self._overlaps.new_among(self._accesses()):
                 self._observer.overlap(self._rank, overlap.actors, overlap.buffer)
 
@@ -122,9 +135,10 @@ class Ledger:
             if begun > head.told:
                 head.told = begun
                 self._observer.started(actor, head.label, begun)
-            if not head.done():
+            if not head.done() or not all(each.has_left for each in head.after):
                 return
             queue.popleft()
+            head.has_left = True
             if head.moves:
                 self.move(head.moves)
             self._observer.item(actor, head.label)

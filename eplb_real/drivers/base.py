@@ -77,10 +77,14 @@ class Driver:
         The module whose `Devices` a place uses.
     scratch
         Where the folder of a run is made; None for the usual place.
+    enforces
+        Whether a schedule can be enforced step by step.
+    loosened
+        The scenario with the orders left open that this place does not keep; None if it keeps all.
     adapt
         The scenario as it is run here and as the model is asked about it: on a machine there is.
     on_gpus
-        Whether every rank needs a GPU of its own.  Their hosts spin, so a place there is at rest
+        Whether ranks are on GPUs.  Their hosts spin, so a place there is at rest
         when it tells nothing for a while; elsewhere when it uses no processor time.
     """
 
@@ -94,6 +98,8 @@ class Driver:
     devices: str = "eplb_real.hosts"
     scratch: Path | None = None
     on_gpus: bool = False
+    enforces: bool = True
+    loosened: Callable[[Scenario], Scenario | None] = lambda scenario: None
     adapt: Callable[[Scenario], Scenario] = lambda scenario: scenario
 
 

@@ -1,10 +1,13 @@
-"""One process and one GPU per rank: hosts meet through gloo, the device is the real one.
+"""One process per rank, on GPUs: hosts meet through gloo, the device is the real one.
 
 Rules:
 - Streams, events, launches, copies and calls that wait are CUDA's; kernels are stand-ins with the
   scenario's grids, clusters, footprints and meetings (`eplb_real/cuda`).
 - A scenario for the machine `tiny`, which nobody has, is put on an H200: the model is then asked
   about that one.  Every other machine has to be the one that is there.
+- Ranks share GPUs where these are fewer, each with all SMs in its turn (`eplb_real/sharing.py`).
+  What a rank launches while it is not its turn may arrive in another order (G66), so a run that the
+  model has only with `distributor=any` is one whose order was not reached.
 - What the hardware decides by itself is not ours to choose: a scenario that asks for a setting of a
   switch other than the measured one is declined.
 - Nobody is at rest or at work by the processor here; rest is that nothing is told for a while.
@@ -24,6 +27,7 @@ from eplb_model.scenario import Scenario
 from eplb_real.drivers.gloo import GLOO
 from eplb_real.emulated.errors import UNRECORDED
 from eplb_real.lease import gpus
+from eplb_real.sharing import cannot_share, is_shared
 
 MOST_LAUNCHES = 256  # of one kernel on one rank
 MOST_STREAMS = 8  # with a hardware queue each
@@ -45,8 +49,8 @@ def _declines(scenario: Scenario, report: Callable[[], Report]) -> list[str]:
 
 def _not_this_machine(scenario: Scenario) -> Iterator[str]:
     world, machine = scenario.world, scenario.machine
-    if _count() and len(world.ranks) > _count():
-        yield f"it has {len(world.ranks)} ranks, here are {_count()} GPUs"
+    if _count() and (reason := cannot_share(len(world.ranks), _count())):
+        yield reason
     switches = type(machine.switches)()
     for name in type(switches).__dataclass_fields__:
         if getattr(machine.switches, name) != getattr(switches, name):
@@ -77,6 +81,13 @@ def _on_a_real_machine(scenario: Scenario) -> Scenario:
     return scenario.on(replace(MACHINES["h200"], switches=scenario.machine.switches))
 
 
+def _in_any_order(scenario: Scenario) -> Scenario | None:
+    if not is_shared(len(scenario.world.ranks), max(_count(), 1)):
+        return None
+    machine = scenario.machine
+    return scenario.on(replace(machine, switches=replace(machine.switches, distributor="any")))
+
+
 CUDA = replace(
     GLOO,
     name="cuda",
@@ -86,5 +97,6 @@ CUDA = replace(
     devices="eplb_real.cuda.devices",
     scratch=IN_MEMORY,
     on_gpus=True,
+    loosened=_in_any_order,
     adapt=_on_a_real_machine,
 )

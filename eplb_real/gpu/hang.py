@@ -1,7 +1,8 @@
 """The hang on real GPUs, its circle as the model predicted it, and every cure.
 
-On two GPUs and more: an exchange of real NCCL against a gang, in opposite orders.  On one GPU, what
-one GPU can show: a gang that waits beside a kernel that spins, and what stands behind it.
+An exchange of real NCCL against a gang, in opposite orders.  Where ranks have to share a GPU the
+exchange goes over a network, whose channels are set by number (`sharing.py`).  Before that, without
+NCCL: a gang that waits beside a kernel that spins, and what stands behind it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from eplb_model.check import check
 from eplb_model.outcome import Report
 from eplb_model.vector import load
 from eplb_real.gpu import words
-from eplb_real.gpu.point import Point, Run, Seen
-from eplb_real.gpu.pool import Pool, pool
+from eplb_real.gpu.point import Point, Run, Seen, quiet_for
+from eplb_real.gpu.pool import Pool, pool, set_up_exchange
 from eplb_real.gpu.tables import VECTOR, settings
+from eplb_real.sharing import channels, is_shared
 
 MIB = 1 << 20
 
@@ -36,23 +38,26 @@ class Story:
     cure: str = ""  # "edge" or "gloo": another way to run it
 
 
-def stories(ranks: int) -> Iterator[Story]:
-    """The hang and its cures on a number of GPUs; the last rank is inverted."""
+def stories(ranks: int, shared: bool) -> Iterator[Story]:
+    """The hang and its cures on a number of ranks; the last one is inverted."""
     everything = Point(
         ranks, inverted=(ranks - 1,), coop_ctas=132, exchange="nccl", nccl_ctas=None,
-        bytes_per_op=64 * MIB,
+        bytes_per_op=(32 if shared else 64) * MIB, transport="network" if shared else "nvlink",
     )  # fmt: skip
     low_latency = replace(everything, coop_ctas=128, coop_cluster=2)
-    eight = {"NCCL_MAX_CTAS": "16" if ranks == 2 else "8"}
-    yield Story("132 of 132 SMs, no cap", everything, {})
-    yield Story("132 of 132 SMs, cap 1: no cap helps", everything, {"NCCL_MAX_CTAS": "1"})
+    free = channels(16) if shared else {}
+    eight = channels(8) if shared else {"NCCL_MAX_CTAS": "16" if ranks == 2 else "8"}
+    four = channels(4) if shared else {"NCCL_MAX_CTAS": "4"}
+    one = channels(1) if shared else {"NCCL_MAX_CTAS": "1"}
+    yield Story(f"132 of 132 SMs, {'16 channels' if shared else 'no cap'}", everything, free)
+    yield Story("132 of 132 SMs, cap 1: no cap helps", everything, one)
     yield Story("128 SMs against 8 CTAs", low_latency, eight)
-    yield Story("cure: a lower cap, 128 + n fit", low_latency, {"NCCL_MAX_CTAS": "4"})
+    yield Story("cure: a lower cap, 128 + n fit", low_latency, four)
     loose = {**eight, "NCCL_CGA_CLUSTER_SIZE": "0"}
     alone = replace(low_latency, coop_cluster=1)
     yield Story("cure: no clusters, the channels trickle through", alone, loose)
-    yield Story("cure: a stream edge, the same order everywhere", everything, {}, "edge")
-    yield Story("cure: gloo through host memory, no SM", everything, {}, "gloo")
+    yield Story("cure: a stream edge, the same order everywhere", everything, free, "edge")
+    yield Story("cure: gloo through host memory, no SM", everything, free, "gloo")
 
 
 class Teller:
@@ -129,19 +134,17 @@ class Teller:
 
 def _run(ranks: Pool, story: Story) -> Seen:
     point = story.point
-    for process in ranks.processes:
-        process.tell("exchange_of", bytes_per_op=point.bytes_per_op,
-                     peers=point.peers_of(process.rank))  # fmt: skip
-    for process in ranks.processes:
-        process.answer(60.0)
+    assert point.bytes_per_op is not None, "an exchange of NCCL has a size"
+    control = set_up_exchange(ranks, point.bytes_per_op, point.peers_of_all())
+    quiet = quiet_for(control, least=2.0)
     match story.cure:
         case "edge":
-            return _OrderedRun(ranks, replace(point, order="same")).go()
+            return _OrderedRun(ranks, replace(point, order="same"), quiet).go()
         case "gloo":
             _warm_up_gloo(ranks)
             return _HostRun(ranks, point, quiet=20.0).go()
         case _:
-            return Run(ranks, point, quiet=2.0).go()
+            return Run(ranks, point, quiet).go()
 
 
 def _warm_up_gloo(ranks: Pool) -> None:
@@ -245,13 +248,15 @@ def one_gpu(teller: Teller) -> None:
                         "passes": passes})  # fmt: skip
 
 
-def tell_all(gpus: int, races: int, seed: int, out: Path | None) -> bool:
+def tell_all(gpus: int, ranks: int, races: int, seed: int, out: Path | None) -> bool:
     """Tell everything that so many GPUs can show; whether it came as the model says.
 
     Parameters
     ----------
     gpus
-        How many GPUs to use; with one it is another story.
+        How many GPUs to use.
+    ranks
+        How many ranks, at least two; they share GPUs where these are fewer.
     races
         At most so many unforced trials.
     seed
@@ -261,16 +266,22 @@ def tell_all(gpus: int, races: int, seed: int, out: Path | None) -> bool:
     """
     teller = Teller()
     one_gpu(teller)
-    if gpus >= 2:
-        told = list(stories(gpus))
-        for environment in {tuple(sorted(story.environment.items())): None for story in told}:
-            with pool(gpus, 0, dict(environment)) as ranks:
-                for story in told:
-                    if tuple(sorted(story.environment.items())) == environment:
-                        teller.tell(story, ranks)
-                if not environment:
-                    teller.say("\n== nobody forces an order: two threads per rank, 132 SMs, no cap")
-                    teller.races(ranks, races, seed)
+    shared = is_shared(ranks, gpus)
+    if shared:
+        teller.say(
+            f"\n{ranks} ranks take turns on {gpus} GPU{'s' * (gpus > 1)}, each with all its SMs; "
+            "NCCL goes over loopback"
+        )
+    told = list(stories(ranks, shared))
+    unforced = told[0].environment
+    for variables in {tuple(sorted(story.environment.items())): None for story in told}:
+        with pool(ranks, 0, dict(variables), gpus=gpus) as processes:
+            for story in told:
+                if tuple(sorted(story.environment.items())) == variables:
+                    teller.tell(story, processes)
+            if dict(variables) == unforced:
+                teller.say(f"\n== nobody forces an order: two threads per rank, {told[0].title}")
+                teller.races(processes, races, seed)
     if out:
         out.write_text(json.dumps(teller.told, indent=1) + "\n")
     teller.say(

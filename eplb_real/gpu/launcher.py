@@ -35,10 +35,11 @@ class Launcher:
         given = [(self._page_address, ctypes.c_void_p), *arguments]
         nvidia.launch(self._functions[kernel], shape, stream, given)
 
-    def new_stream(self) -> int:
-        """A new non-blocking stream, kept as long as the process."""
-        flags = driver.CUstream_flags.CU_STREAM_NON_BLOCKING
-        return int(checked("cuStreamCreate", driver.cuStreamCreate(int(flags))))
+    def new_stream(self, priority: int = 0) -> int:
+        """A new non-blocking stream, kept as long as the process; lower is more urgent."""
+        flags = int(driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
+        made = driver.cuStreamCreateWithPriority(flags, priority)
+        return int(checked("cuStreamCreateWithPriority", made))
 
     def stream_waits(self, stream: int, event: int) -> None:
         """Let a stream wait for an event's record."""
@@ -50,6 +51,7 @@ class Launcher:
         for index, value in enumerate((0, 0, 0)):
             checked("cuMemsetD32", driver.cuMemsetD32(self.local + 4 * index, value, 1))
         checked("cuMemsetD32", driver.cuMemsetD32(self._generation, generation, 1))
+        checked("cuCtxSynchronize", driver.cuCtxSynchronize())  # no stream of ours waits for it
 
     def tell(self, word: int, stream: int) -> None:
         """Write the generation into a word once a stream has come here: a copy, it needs no SM."""

@@ -2,7 +2,8 @@
 
 The order is forced by counters, never by time (R4): the ranks that exchange first do so, until a
 census finds SMs taken; the others launch their gang, until all its CTAs have counted in; then the
-first ranks launch theirs, then the others exchange.  Classes (R9):
+first ranks launch theirs, then the others exchange.  In one order a rank launches its gang once its
+exchange holds SMs or is done.  Classes (R9):
 - OK: everything ended, and the gangs of the first ranks started beside their exchange.
 - SERIAL: everything ended, but a gang started only once exchanges had left.
 - HANG: nothing changed for long, gangs or exchanges are still there; and after the abort word
@@ -28,7 +29,8 @@ FOOTPRINTS = {  # threads and bytes of dynamic shared memory of a stand-in CTA
     "channel": (640, 120 * 1024),
     "census": (32, 200 * 1024),
 }
-QUIET = 0.35  # seconds without a change; far above 100 times an exchange of a few milliseconds
+QUIET = 0.35  # seconds without a change, at least
+CONTROLS = 100  # so many times an exchange that nobody is in the way of, at least (R9)
 SETTLES = 0.02  # seconds in which a gang that has room starts
 
 
@@ -49,6 +51,7 @@ class Point:
     nccl_cluster: int = 4
     bytes_per_op: int | None = None
     peers: Literal["all", "next"] = "all"
+    transport: Literal["nvlink", "network"] = "nvlink"  # between ranks that share a GPU: network
 
     def gang(self) -> dict[str, Any]:
         """The shape of the gang."""
@@ -64,6 +67,10 @@ class Point:
         return {
             **_footprint("channel"), "ctas": self.nccl_ctas, "cluster": self.nccl_cluster,
         }  # fmt: skip
+
+    def peers_of_all(self) -> list[list[int]]:
+        """Whom each rank exchanges with."""
+        return [self.peers_of(rank) for rank in range(self.ranks)]
 
     def peers_of(self, rank: int) -> list[int]:
         """Whom a rank exchanges with."""
@@ -92,6 +99,15 @@ class Seen:
         del kept["samples"]
         kept["held"] = {rank: len(sms) for rank, sms in self.held.items()}
         return kept
+
+
+def quiet_for(control: float, least: float = QUIET) -> float:
+    """Seconds without a change that make a hang, where an undisturbed exchange takes `control`.
+
+    >>> quiet_for(0.001), quiet_for(0.02)
+    (0.35, 2.0)
+    """
+    return max(least, CONTROLS * control)
 
 
 class Run:
@@ -126,6 +142,7 @@ class Run:
         for rank in range(self._point.ranks):
             self._launch_exchange(rank)
         for rank in range(self._point.ranks):
+            self._census(rank)
             self._launch_gang(rank)
 
     def _opposite_order(self) -> bool:
@@ -168,7 +185,10 @@ class Run:
         )
 
     def _census(self, rank: int) -> list[int]:
-        """The SMs that are taken on a rank, once an exchange holds some; before any gang waits."""
+        """The SMs that are taken on a rank, once an exchange holds some or is done.
+
+        To be asked before any gang waits there.
+        """
         sms = self._pool.about[rank]["sms"]
         deadline = time.monotonic() + 0.5
         held: list[int] = []
@@ -184,7 +204,7 @@ class Run:
                 return []
             marks = self._page.block(rank, words.CENSUS, sms)
             held = [sm for sm, mark in enumerate(marks) if mark != self._generation]
-            if held and held == before:
+            if (held and held == before) or self._exchanged(rank):
                 return held
         return held
 
@@ -192,6 +212,9 @@ class Run:
 
     def _started(self, rank: int) -> bool:
         return self._page.of(rank, words.GANG_STARTED) >= self._point.coop_ctas
+
+    def _exchanged(self, rank: int) -> bool:
+        return self._page.of(rank, words.EXCHANGE_DONE) == self._generation
 
     def _words(self) -> tuple[int, ...]:
         watched = (words.GANG_STARTED, words.GANG_ENDED, words.CHANNELS_ENDED, words.EXCHANGE_DONE)
@@ -201,8 +224,7 @@ class Run:
 
     def _all_done(self) -> bool:
         return all(
-            self._page.of(rank, words.GANG_ENDED) >= self._point.coop_ctas
-            and self._page.of(rank, words.EXCHANGE_DONE) == self._generation
+            self._page.of(rank, words.GANG_ENDED) >= self._point.coop_ctas and self._exchanged(rank)
             for rank in range(self._point.ranks)
         )
 
@@ -216,10 +238,7 @@ class Run:
                 last, changed = now, time.monotonic()
                 seen.samples.append((changed - self._begun, str(now)))
             time.sleep(0.0005)
-        seen.done = {
-            rank: self._page.of(rank, words.EXCHANGE_DONE) == self._generation
-            for rank in range(point.ranks)
-        }
+        seen.done = {rank: self._exchanged(rank) for rank in range(point.ranks)}
         at_the_end = {r: self._page.of(r, words.GANG_STARTED) for r in range(point.ranks)}
         seen.late = [p.rank for p in self._pool.processes if self._owes(p)]
         beside = all(count >= point.coop_ctas for count in seen.started.values())

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from eplb_real.gpu.page import Page, new_page
+from eplb_real.sharing import environment as sharing
+from eplb_real.sharing import gpu_of, is_shared
 
 READY_WITHIN = 120.0  # seconds: imports, contexts, the first communicator
 QUIET_NCCL = {  # multicast stays off (R12); a hung exchange is ours to end, not the watchdog's
@@ -97,6 +99,7 @@ class Process:
                 raise Late(f"rank {self.rank}: no answer within {within} s")
             more = os.read(self._process.stdout.fileno(), 65536)
             if not more:
+                self.owed = 0  # nobody is there to answer
                 self.errors.seek(0)
                 said = self.errors.read().decode(errors="replace")[-2000:]
                 raise RankError(f"rank {self.rank} has ended ({self._process.poll()}): {said}")
@@ -123,11 +126,12 @@ class Process:
 
 
 class Pool:
-    """The ranks of a run, on consecutive GPUs from `first`."""
+    """The ranks of a run; `shared` if some are on one GPU."""
 
-    def __init__(self, processes: Sequence[Process], page: Page) -> None:
+    def __init__(self, processes: Sequence[Process], page: Page, shared: bool = False) -> None:
         self.processes = list(processes)
         self.page = page
+        self.shared = shared
         self.generation = 0
         self.about: list[dict[str, Any]] = []
 
@@ -158,24 +162,57 @@ class Pool:
             while process.owed:
                 with suppress(RankError):  # that a call failed was for its caller to see
                     process.answer(within)
-        self.all("quiet", within)
+        self.all("quiet", within)  # RankError, if one has ended
         self.page.abort = 0
         return time.monotonic() - begun
 
 
+def set_up_exchange(ranks: Pool, bytes_per_op: int, peers: Sequence[Sequence[int]]) -> float:
+    """Let every rank make the buffers of its exchange; the seconds that one exchange takes."""
+    for process, asked in zip(ranks.processes, peers, strict=True):
+        process.tell("exchange_of", bytes_per_op=bytes_per_op, peers=list(asked))
+    for process in ranks.processes:
+        process.answer(60.0)
+    begun = time.monotonic()
+    ranks.all("exchange")
+    ranks.all("quiet")
+    return time.monotonic() - begun
+
+
 @contextmanager
 def pool(
-    ranks: int, first: int = 0, environment: Mapping[str, str] | None = None, nccl: bool = True
+    ranks: int,
+    first: int = 0,
+    environment: Mapping[str, str] | None = None,
+    nccl: bool = True,
+    gpus: int | None = None,
 ) -> Iterator[Pool]:
-    """Rank processes with one shared page; ended, whatever happens, at the end."""
+    """Rank processes with one shared page; ended, whatever happens, at the end.
+
+    Parameters
+    ----------
+    ranks
+        How many.
+    first
+        The first GPU; the others follow it.
+    environment
+        What every rank gets besides the caller's.
+    nccl
+        Whether they make a communicator of NCCL.
+    gpus
+        How many GPUs they have; None for one each.  Ranks share them where they are fewer.
+    """
+    there = gpus or ranks
     with new_page() as page, tempfile.TemporaryDirectory(prefix="eplb-gpu-") as folder:
         store = [str(Path(folder) / "store")] if nccl else []
         processes: list[Process] = []
         try:
             for rank in range(ranks):
-                arguments = [str(rank), str(ranks), str(first + rank), str(page.path), *store]
-                processes.append(Process(rank, arguments, environment or {}))
-            running = Pool(processes, page)
+                device = str(first + gpu_of(rank, there))
+                arguments = [str(rank), str(ranks), device, str(page.path), *store]
+                variables = {**sharing(rank, ranks, there), **(environment or {})}
+                processes.append(Process(rank, arguments, variables))
+            running = Pool(processes, page, is_shared(ranks, there))
             running.about = [process.answer(READY_WITHIN) for process in processes]
             yield running
         finally:

@@ -15,7 +15,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
@@ -23,8 +23,9 @@ from typing import Any, TextIO
 
 import torch
 
-from eplb_real.gpu.point import Point, Run, Seen
-from eplb_real.gpu.pool import Late, Pool, RankError, pool
+from eplb_real.gpu.point import QUIET, Point, Run, Seen, quiet_for
+from eplb_real.gpu.pool import Late, Pool, RankError, pool, set_up_exchange
+from eplb_real.sharing import channels
 
 MIB = 1 << 20
 GRIDS = (64, 96, 108, 112, 116, 118, 120, 122, 124, 126, 128, 130, 132)
@@ -38,6 +39,35 @@ class Setting:
     ranks: int
     environment: Mapping[str, str]
     points: tuple[Point, ...]
+
+
+def shared_settings(random: Random) -> Sequence[Setting]:
+    """Exchanges of NCCL between ranks that share a GPU: channels, cluster sizes, sizes, ranks.
+
+    In a random order, so that a run that is cut short has seen some of everything.
+    """
+    found = list(_shared_settings(random))
+    random.shuffle(found)
+    return found
+
+
+def _shared_settings(random: Random) -> Iterator[Setting]:
+    for number in (1, 2, 4, 8, 16, 32):
+        for cluster in (None, 0) if number != 8 else (None, 0, 2, 8):
+            variables = {**channels(number), **_environment(None, cluster)}
+            yield Setting(2, variables, tuple(_over_a_network(_two_ranks(random))))
+    for ranks in (3, 4):
+        for number in (16, 8, 4):
+            points = tuple(_over_a_network(_more_ranks(ranks, random)))
+            yield Setting(ranks, channels(number), points)
+
+
+def _over_a_network(points: Iterable[Point]) -> Iterator[Point]:
+    """The same with sizes that loopback moves in milliseconds."""
+    for point in points:
+        assert point.bytes_per_op is not None, "an exchange of NCCL has a size"
+        size = min(point.bytes_per_op, 16 * MIB)
+        yield replace(point, transport="network", bytes_per_op=size)
 
 
 def nccl_settings(gpus: int, random: Random) -> Iterator[Setting]:
@@ -110,8 +140,11 @@ class Sweep:
         self.rows = 0
 
     def run(self, settings: Sequence[Setting]) -> None:
-        """All settings: those of two ranks on every pair of GPUs, then the larger ones."""
-        pairs = [each for each in settings if each.ranks == 2]
+        """All settings: those of two ranks on every pair of GPUs, then the larger ones.
+
+        On one GPU all share it.
+        """
+        pairs = [] if self._gpus == 1 else [each for each in settings if each.ranks == 2]
         work: queue.SimpleQueue[Setting] = queue.SimpleQueue()
         for setting in pairs:
             work.put(setting)
@@ -124,7 +157,7 @@ class Sweep:
         for thread in threads:
             thread.join()
         for setting in settings:
-            if setting.ranks > 2 and not self._over():
+            if setting not in pairs and not self._over():
                 self._setting(setting, 0)
 
     def _over(self) -> bool:
@@ -141,7 +174,8 @@ class Sweep:
     def _setting(self, setting: Setting, first: int) -> None:
         nccl = any(point.exchange == "nccl" for point in setting.points)
         try:
-            with pool(setting.ranks, first, setting.environment, nccl) as ranks:
+            gpus = min(setting.ranks, self._gpus)
+            with pool(setting.ranks, first, setting.environment, nccl, gpus) as ranks:
                 baseline = [about["used_bytes"] for about in ranks.about]
                 self._note({"about": ranks.about[0], "environment": dict(setting.environment)})
                 self._points(ranks, setting)
@@ -152,17 +186,14 @@ class Sweep:
 
     def _points(self, ranks: Pool, setting: Setting) -> None:
         exchange: tuple[Any, ...] = ()
+        quiet = QUIET
         for point in setting.points:
             if self._over():
                 return
-            if point.exchange == "nccl" and exchange != (point.bytes_per_op, point.peers):
+            if point.bytes_per_op is not None and exchange != (point.bytes_per_op, point.peers):
                 exchange = (point.bytes_per_op, point.peers)
-                for process in ranks.processes:
-                    process.tell("exchange_of", bytes_per_op=point.bytes_per_op,
-                                 peers=point.peers_of(process.rank))  # fmt: skip
-                for process in ranks.processes:
-                    process.answer(60.0)
-            self._row(setting, point, Run(ranks, point).go())
+                quiet = quiet_for(set_up_exchange(ranks, point.bytes_per_op, point.peers_of_all()))
+            self._row(setting, point, Run(ranks, point, quiet).go())
 
     def _row(self, setting: Setting, point: Point, seen: Seen) -> None:
         row = {"point": asdict(point), "environment": dict(setting.environment), **seen.row()}
@@ -196,8 +227,10 @@ def main() -> None:
             channel_setting(ranks, options.channels // 6, random)
             for ranks in range(3, options.gpus + 1)
         ]
-    if options.only != "channels":
+    if options.only != "channels" and options.gpus > 1:
         settings += nccl_settings(options.gpus, random)
+    if options.only != "channels" and options.gpus == 1:
+        settings += shared_settings(random)
     with options.out.open("w") as out:
         sweep = Sweep(options.gpus, options.seconds, out)
         sweep.run(settings)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from eplb_model.vector import load
+from eplb_real.sharing import MOST_CHANNELS
 
 VECTOR = "coop_vs_nccl_frontier"
 OUTCOMES = {"OK": "completes", "SERIAL": "completes", "HANG": "hang"}
@@ -39,7 +40,10 @@ def settings(point: Mapping[str, Any], environment: Mapping[str, str]) -> dict[s
         cap = environment.get("NCCL_MAX_CTAS")
         found["bytes_per_op"] = point["bytes_per_op"]
         found["nccl_max_ctas"] = None if cap is None else int(cap)
+        found["nccl_min_ctas"] = int(environment.get("NCCL_MIN_CTAS", 1))
         found["nccl_cluster"] = int(environment.get("NCCL_CGA_CLUSTER_SIZE", 4))
+        if point.get("transport") == "network":
+            found |= {"transport": "network", "channels_per_peer": MOST_CHANNELS}
     if point["ranks"] > 2 or point["order"] == "same":
         found["ends"] = "together"
     defaults = {name: each.default for name, each in load(VECTOR).parameters.items()}

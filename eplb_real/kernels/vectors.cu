@@ -48,6 +48,19 @@ __device__ static word granted(volatile word *page, volatile word *mine, volatil
   return WHY_DONE;
 }
 
+// Marks its SM with the number of the census.  CTAs that find no room wait like any others.
+extern "C" __global__ void census(volatile word *page, word marks, word ended, word number,
+                                  nanoseconds linger) {
+  if (threadIdx.x == 0) {
+    nanoseconds until = now() + linger;
+    page[marks + sm_id()] = number;
+    __threadfence_system();
+    atomicAdd_system((word *)page + ended, 1u);
+    while (now() < until && !page[ABORT]) __nanosleep(200);
+  }
+  __syncthreads();
+}
+
 extern "C" __global__ void act(volatile word *page, word block, word closed, word flag,
                                nanoseconds patience) {
 #if REGISTERS

@@ -1,6 +1,8 @@
-"""What ranks do in tests on GPUs; two share one if there is only one."""
+"""What ranks do in tests on GPUs, which they share if these are fewer."""
 
+import os
 import random
+import threading
 from types import SimpleNamespace
 
 import torch
@@ -11,6 +13,7 @@ from eplb_real.communicators.nccl4py import Nccl4pyCommunicator
 from eplb_real.exchange import rearrange
 from eplb_real.main_thread import AsyncEplb
 from eplb_real.maps import Maps
+from eplb_real.sharing import environment, gpu_of
 from eplb_real.state import Groups, Model
 from tests.real.on_rank import STALE, tagged, tags_of
 from tests.real.on_worker import agrees, rolled, run_until
@@ -34,7 +37,9 @@ def placements(seed, ranks, rows, layers):
 
 def placed(context, placement, dtypes=DTYPES):
     """The weights of this rank by layer, and its buffer, on its GPU."""
-    torch.cuda.set_device(context.rank % torch.cuda.device_count())
+    gpus = torch.cuda.device_count()
+    os.environ.update(environment(context.rank, context.size, gpus))  # before NCCL reads it
+    torch.cuda.set_device(gpu_of(context.rank, gpus))
     rows = len(placement[0]) // context.size
     mine = slice(context.rank * rows, context.rank * rows + rows)
     weights = [on_gpu(tagged(row[mine], dtypes)) for row in placement]
@@ -95,3 +100,40 @@ def cycles(context, version, count, backend="torch_gloo"):
     eplb.drain()
     eplb.stop()
     return agrees(model, context.rank, context.size)
+
+
+def first_batch_of_a_lazy_group(context):
+    """Whether the batch of ranks 0 and 1 was over before rank 2 had used the group, and after.
+
+    The ranks are three; rank 2 has no rows to move.  None on rank 2.
+    """
+    gpus = torch.cuda.device_count()
+    os.environ.update(environment(context.rank, context.size, gpus))
+    torch.cuda.set_device(gpu_of(context.rank, gpus))
+    row = torch.zeros(1 << 16, device="cuda")
+    group = dist.new_group([0, 1, 2], backend="nccl")
+    if context.rank == 2:
+        dist.barrier()
+        dist.all_reduce(row, group=group)
+        torch.cuda.synchronize()
+        return None
+    over = threading.Event()
+
+    def exchange():
+        torch.cuda.set_device(gpu_of(context.rank, gpus))
+        peer = 1 - context.rank
+        batch = [
+            dist.P2POp(op, torch.zeros_like(row), peer, group) for op in (dist.isend, dist.irecv)
+        ]
+        for work in dist.batch_isend_irecv(batch):
+            work.wait()
+        torch.cuda.synchronize()
+        over.set()
+
+    threading.Thread(target=exchange, daemon=True).start()
+    before = over.wait(2.0)  # whether it comes back is the question
+    dist.barrier()
+    after = over.wait(20.0)
+    dist.all_reduce(row, group=group)
+    torch.cuda.synchronize()
+    return before, after

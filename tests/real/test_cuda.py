@@ -1,6 +1,6 @@
 """The same on a GPU: events between real streams, rows staged through the host, NCCL.
 
-Two ranks share one GPU over gloo; NCCL needs a GPU for each.
+Ranks share GPUs where these are fewer (`eplb_real/sharing.py`).
 """
 
 import pytest
@@ -10,6 +10,7 @@ pytest.importorskip("torch", reason="tests/real needs torch: pip install -e '.[r
 import torch
 
 from eplb_real.events import CpuGpuEvent
+from eplb_real.sharing import cannot_share
 from eplb_real.streams import side_stream
 from tests.real import on_cuda
 from tests.real.ranks import Ranks
@@ -52,21 +53,21 @@ def test_without_the_event_the_same_work_overtakes_the_slow_kernel():
     assert seen.item() == 0
 
 
-@pytest.fixture(params=[2, 4] if GPUS >= 4 else [2])
+@pytest.fixture(params=[2, 4])
 def gpu_ranks(request):
-    """Ranks of their own: two share a GPU if there is one, four want one each."""
+    """Ranks of their own."""
+    if reason := cannot_share(request.param, GPUS):
+        pytest.skip(reason)
     pool = Ranks(request.param)
     yield pool
     pool.close()
 
 
-def _can(backend, ranks):
-    """Skip where a backend lacks its library, or a GPU per rank."""
+def _can(backend):
+    """Skip where a backend lacks its library."""
     library = {"pynccl": "nccl.core", "nixl": "nixl"}.get(backend.partition(" ")[0])
     if library is not None:
         pytest.importorskip(library, reason=f"{backend} needs {library}, which is not installed")
-    if backend != "torch_gloo" and ranks.size > GPUS:
-        pytest.skip(f"{backend} needs a GPU per rank, here are {GPUS}")
 
 
 BACKENDS = ["torch_gloo", "torch_nccl", "pynccl", "nixl", "nixl in place"]
@@ -75,7 +76,7 @@ BACKENDS = ["torch_gloo", "torch_nccl", "pynccl", "nixl", "nixl in place"]
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("seed", range(3))
 def test_layers_on_gpus_are_exchanged_expert_by_expert(gpu_ranks, backend, seed):
-    _can(backend, gpu_ranks)
+    _can(backend)
     rows, layers = 4, 4
     old, new = on_cuda.placements(seed, gpu_ranks.size, rows, layers)
 
@@ -89,7 +90,7 @@ def test_layers_on_gpus_are_exchanged_expert_by_expert(gpu_ranks, backend, seed)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("version", ["0.20", "0.33"])
 def test_cycles_on_gpus_keep_maps_and_weights_together(gpu_ranks, version, backend):
-    _can(backend, gpu_ranks)
+    _can(backend)
     if (version, backend) == ("0.20", "nixl in place"):
         with pytest.raises(AssertionError, match="without staging"):
             gpu_ranks.run(on_cuda.cycles, version, 2, backend)
@@ -98,3 +99,15 @@ def test_cycles_on_gpus_keep_maps_and_weights_together(gpu_ranks, version, backe
     seen = gpu_ranks.run(on_cuda.cycles, version, 2, backend)
 
     assert seen == [True] * gpu_ranks.size
+
+
+def test_the_first_batch_of_a_lazy_group_waits_for_the_rank_without_rows():
+    if reason := cannot_share(3, GPUS):
+        pytest.skip(reason)
+    ranks = Ranks(3)
+    try:
+        seen = ranks.run(on_cuda.first_batch_of_a_lazy_group)
+    finally:
+        ranks.close()
+
+    assert seen == [(False, True), (False, True), None]

@@ -131,6 +131,25 @@ def test_work_leaves_in_order_and_moves_before_it_is_told():
     assert moved == [("m",)]
 
 
+def test_work_behind_a_record_of_another_stream_leaves_after_it_though_both_are_done():
+    told = Told()
+    ledger = Ledger(0, ["consumer", "producer"], told)
+    words = dict.fromkeys(["a begun", "a done", "record begun", "record done"], 1)
+    words |= {"b begun": 1, "b done": 1}
+    record = _work("producer", "record", words)
+    ledger.submit(_work("producer", "a", words, moves=("filled",)))
+    ledger.submit(record)
+    ledger.wait("consumer", record)
+    ledger.submit(_work("consumer", "b", words, moves=("read",)))
+    moved: list[object] = []
+    ledger.move = moved.append
+
+    ledger.look()
+
+    assert moved == [("filled",), ("read",)]
+    assert told.lines[-1] == ("0.consumer", "b")
+
+
 def test_accesses_that_are_in_progress_at_once_overlap_once():
     told = Told()
     ledger = Ledger(0, ["s", "t"], told)
@@ -192,6 +211,18 @@ def test_a_switch_that_asks_for_another_setting_is_the_hardwares():
     assert CUDA.declines(scenario, lambda: pytest.fail("not needed")) == [
         "switch packing is the hardware's here"
     ]
+
+
+def test_ranks_that_share_a_gpu_keep_no_order_of_arrival(monkeypatch):
+    two = load("coop_vs_nccl_capped").scenario()
+    gpus = {"one": 1, "two": 2}
+    found = {}
+    for name, number in gpus.items():
+        monkeypatch.setattr("eplb_real.drivers.cuda._count", lambda number=number: number)
+        loose = CUDA.loosened(two)
+        found[name] = None if loose is None else loose.machine.switches.distributor
+
+    assert found == {"one": "any", "two": None}
 
 
 def test_a_machine_that_nobody_has_is_an_h200_there():

@@ -15,7 +15,7 @@ MODULES = [each.name for each in pkgutil.walk_packages(eplb_real.__path__, "eplb
 MODULES = [name for name in MODULES if not name.endswith(".__main__")]  # that one runs
 
 
-FOREIGN = ("cuda", "torch")  # what some modules are built on, and a machine may lack
+FOREIGN = ("cuda", "nccl", "torch")  # what some modules are built on, and a machine may lack
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 
 from eplb_model.check import check
+from eplb_model.scenario import Scenario
 from eplb_model.vector import catalogue, load
+from eplb_real import runner
+from eplb_real.drivers.threads import THREADS
 from eplb_real.runner import Plan, Replay, Wish, document, judge, plan_of
 from tests.real.places import handing_over, hanging
 
@@ -142,6 +145,39 @@ def test_a_hang_that_the_model_does_not_have_disagrees(threads):
 
     assert holds.answer == hangs.answer == "agrees"
     assert judge(hanging(), told_to_hang).holds is False
+
+
+def _in_any_order(scenario: Scenario) -> Scenario:
+    switches = replace(scenario.machine.switches, distributor="any")
+    return scenario.on(replace(scenario.machine, switches=switches))
+
+
+@pytest.mark.parametrize(
+    ("loosened", "answer"),
+    [(lambda _: None, "disagrees"), (_in_any_order, "inconclusive")],
+    ids=["an order that is kept", "an order that is not kept"],
+)
+def test_a_run_in_an_order_that_a_driver_does_not_keep_says_nothing(
+    monkeypatch, on_threads, loosened, answer
+):
+    scenario = load("head_of_line").scenario()
+    runs = (on_threads(_in_any_order(scenario), seed=seed, schedule=None) for seed in range(100))
+    overtaken = next(run for run in runs if run.outcome == "completed")
+    monkeypatch.setattr(runner, "run", lambda *_: overtaken)
+
+    with Replay(replace(THREADS, loosened=loosened)) as replay:
+        (replayed,) = replay.scenario(scenario, Wish(runs=1))
+
+    assert replayed.answer == answer
+    assert replayed.why.startswith("its order was not reached: ") == (answer == "inconclusive")
+
+
+def test_what_has_to_be_brought_about_is_declined_where_nobody_grants_steps():
+    with Replay(replace(THREADS, enforces=False)) as replay:
+        (replayed,) = replay.scenario(load("locks_in_opposite_order").scenario(), Wish())
+
+    assert (replayed.answer, replayed.runs) == ("declined", ())
+    assert replayed.why == "it has to be brought about, and nobody grants NCCL steps"
 
 
 def test_the_document_of_a_replay_has_what_was_seen(threads):
