@@ -147,11 +147,11 @@ def _value(state: State, name: str) -> Any:
 
 
 def _seats(row: Row) -> Mapping[str, list[int]]:
-    machine, footprint = MACHINES[row["machine"]], FOOTPRINTS["exclusive"]
+    machine, footprint = MACHINES[row["machine"]], FOOTPRINTS[row.get("footprint", "exclusive")]
     there: Occupants = ()
-    if "holder" in row:
-        held, other = row["holder"], FOOTPRINTS["spinner"]
-        there = ((other, seats(machine, (), other, held["cluster"], held["ctas"], False)),)
+    other = FOOTPRINTS["spinner"]
+    for held in row.get("holders", [row["holder"]] if "holder" in row else []):
+        there += ((other, seats(machine, there, other, held["cluster"], held["ctas"], False)),)
     gang = row["launch"] == "cooperative"
     taken = seats(machine, there, footprint, row["cluster"], row["ctas"], gang)
     free = free_per_group(machine, (*there, (footprint, taken)))

@@ -76,7 +76,8 @@ def _check_row(file: str, number: int, row: Any, vector: str | None) -> None:
     if "outcome" not in row:
         raise VectorError(file, place, "a row needs an outcome")
     known = {"rule", "vector", "set", "conditions", "observe", "outcome"}
-    known |= {"machine", "launch", "ctas", "cluster", "holder", "footprint", "fn", "args"}
+    known |= {"machine", "launch", "ctas", "cluster", "holder", "holders", "footprint"}
+    known |= {"fn", "args"}
     for key in row:
         if key not in known:
             raise VectorError(

@@ -36,6 +36,7 @@ class Shape:
     threads: int = 128
     shared_bytes: int = 0
     cooperative: bool = False
+    spread: bool = False  # whether clusters prefer to be spread over SMs, as NCCL's do (N4)
 
 
 def checked(call: str, result: tuple[Any, ...]) -> Any:
@@ -165,6 +166,15 @@ def _config(shape: Shape, stream: int) -> Any:
         attribute.value.clusterDim.x = shape.cluster
         attribute.value.clusterDim.y = 1
         attribute.value.clusterDim.z = 1
+        attributes.append(attribute)
+    if shape.spread:
+        attribute = driver.CUlaunchAttribute()
+        attribute.id = (
+            driver.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE
+        )
+        attribute.value.clusterSchedulingPolicyPreference = (
+            driver.CUclusterSchedulingPolicy.CU_CLUSTER_SCHEDULING_POLICY_SPREAD
+        )
         attributes.append(attribute)
     config.attrs = attributes
     config.numAttrs = len(attributes)

@@ -34,10 +34,12 @@ def run(options: argparse.Namespace) -> int:
         for part in everything.parts(min(options.gpus, len(gpus())), options.races)
         if options.only is None or part.name in options.only
     ]
-    shown = everything.show(chosen, lambda text: print(text, flush=True))
-    if options.out:
-        found = everything.document(shown, f"eplb-real {shlex.join(sys.argv[1:])}")
-        options.out.write_text(json.dumps(found, indent=1) + "\n")
+    shown = []
+    for part in everything.show(chosen, lambda text: print(text, flush=True)):
+        shown.append(part)
+        if options.out:  # after every part: a run that is cut has lost nothing
+            found = everything.document(shown, f"eplb-real {shlex.join(sys.argv[1:])}")
+            options.out.write_text(json.dumps(found, indent=1) + "\n")
     print()
     for each in shown:
         print(f"{each.answer:<12}  {each.name}{each.why and ': '}{each.why}")

@@ -24,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--raw", type=Path, metavar="FILE", required=True, help="what was seen, one line each"
     )
+    parser.add_argument(
+        "--gpus",
+        type=int,
+        help="how many GPUs the ranks of NCCL may have, which share them where they are fewer; "
+        "default all, 0 leaves NCCL out",
+    )
     parser.add_argument("--from-raw", action="store_true", help="ask nothing; --raw is there")
     parser.add_argument("--machine", default=platform.node(), help="how to call this machine")
 
@@ -31,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Ask the GPU, and write what came of it."""
     if not options.from_raw:
-        _ask(options.raw)
+        _ask(options.raw, options.gpus)
     try:
         seen = [json.loads(line) for line in options.raw.read_text().splitlines()]
         about = seen[0]
@@ -48,17 +54,24 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(raw: Path) -> None:
-    if not gpus():
+def _ask(raw: Path, wanted: int | None) -> None:
+    there = len(gpus())
+    if not there:
         raise Lacking("no GPU here")
+    number = there if wanted is None else min(wanted, there)
     missing = lacking(("torch", "cuda.bindings"))
     if missing:
         raise Lacking(f"probe needs {', '.join(missing)}, which is not installed")
     probe = import_module("eplb_real.gpu.probe")
-    with leased(1), raw.open("w") as out:
+    with leased(max(number, 1)), raw.open("w") as out:
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        probe.observations(out, probe.PARTS, {"driver": driver_version(), "date": today}, print)
-    print("the memory of the GPU is back at its baseline")
+        host = {"driver": driver_version(), "date": today}
+        probe.observations(out, probe.PARTS, host, number, _say)
+    print("the memory of every GPU is back at its baseline")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def _provenance(machine: str, about: dict[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 
 from eplb_model.outcome import INCONCLUSIVE, INTERRUPTED, Lacking, UsageError
@@ -22,6 +24,7 @@ from eplb_real.runner import Replay, Replayed, Wish, document, lacking
 from eplb_real.torchrun import follow, gather, meeting
 
 DEADLINE = 20.0
+Wanted = tuple[VectorFile, Scenario, Wish]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=positive(int), metavar="N", help="how often to run")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the free choices")
     parser.add_argument("--set", action="append", default=[], metavar="K=V", help="a parameter")
+    parser.add_argument(
+        "--jobs", type=positive(int), default=1, metavar="N", help="so many vectors side by side"
+    )
     add_json(parser)
 
 
@@ -70,16 +76,14 @@ def _replay_with(driver: Driver, team: Spawner | None, options: argparse.Namespa
     chosen = _chosen(options)
     done: list[Replayed] = []
     interrupted = False
-    with Replay(driver, team) as replay:
-        try:
-            for vector, scenario in chosen:
-                wish = _wish(options, vector, scenario)
-                for replayed in _replayed(replay, driver, vector, scenario, wish):
-                    done.append(replayed)
-                    if not options.json:
-                        _print_replayed(replayed, full=not options.all)
-        except KeyboardInterrupt:
-            interrupted = True
+    wanted = [(*each, _wish(options, *each)) for each in chosen]
+    try:
+        for replayed in _in_order(driver, team, wanted, options.jobs):
+            done.append(replayed)
+            if not options.json:
+                _print_replayed(replayed, full=not options.all)
+    except KeyboardInterrupt:
+        interrupted = True
     answers = Counter(str(replayed.answer) for replayed in done)
     if options.json:
         vectors = [document(replayed) for replayed in done]
@@ -87,6 +91,29 @@ def _replay_with(driver: Driver, team: Spawner | None, options: argparse.Namespa
     elif options.all:
         print(", ".join(f"{count} {answer}" for answer, count in sorted(answers.items())))
     return INTERRUPTED if interrupted else exit_code(answers)
+
+
+def _in_order(
+    driver: Driver, team: Spawner | None, wanted: Sequence[Wanted], jobs: int
+) -> Iterator[Replayed]:
+    """What comes of replaying vectors, in their order; with jobs, so many at a time.
+
+    Every thread has places of its own; they are closed before it ends, which would end them too.
+    """
+    with ThreadPoolExecutor(jobs) as threads, ExitStack() as replays:
+        own = threading.local()
+
+        def replayed(each: Wanted) -> list[Replayed]:
+            if not hasattr(own, "replay"):
+                own.replay = replays.enter_context(Replay(driver, team))
+            return list(_replayed(own.replay, driver, *each))
+
+        futures = [threads.submit(replayed, each) for each in wanted]
+        try:
+            for future in futures:
+                yield from future.result()
+        finally:
+            wait([future for future in futures if not future.cancel()])
 
 
 def _replayed(

@@ -5,6 +5,7 @@ Everything that a call needs is made ready beforehand, so that the call itself i
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping
 
 import torch
@@ -32,8 +33,17 @@ class HostCalls:
         torch.cuda.synchronize()
         with torch.cuda.graph(self._graph):
             self._device.add_(1)
+        self._copying = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._copying):
+            self._pinned.copy_(self._device, non_blocking=True)
+        self._far: torch.Tensor | None = None  # on another GPU
+        self._again = torch.cuda.Event()
+        self._called = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
+        self._host_function = driver.CUhostFn(ctypes.cast(self._called, ctypes.c_void_p).value)
         for name in self.warm:
             self.make(name)
+        for put in self.on(stream).values():
+            put()
         torch.cuda.synchronize()
 
     warm = (
@@ -66,6 +76,41 @@ class HostCalls:
             "peer_free_launch": self._add,
             "stream_create": lambda: driver.cuStreamCreate(1),
         }
+
+    def on(self, stream: torch.cuda.Stream) -> Mapping[str, Callable[[], object]]:
+        """Work for a stream by name; none of the calls waits for the device by itself."""
+        handle = driver.CUstream(stream.cuda_stream)
+        address = driver.CUdeviceptr(self._device.data_ptr())
+        pinned = self._pinned.data_ptr()
+
+        def replay(graph: torch.cuda.CUDAGraph) -> None:
+            with torch.cuda.stream(stream):
+                graph.replay()
+
+        found: dict[str, Callable[[], object]] = {
+            "record": lambda: self._again.record(stream),
+            "wait": lambda: self._event.wait(stream),
+            "memset": lambda: driver.cuMemsetD8Async(address, 0, MIB, handle),
+            "d2d": lambda: driver.cuMemcpyDtoDAsync(
+                driver.CUdeviceptr(self._other.data_ptr()), address, MIB, handle
+            ),
+            "h2d_pinned": lambda: driver.cuMemcpyHtoDAsync(address, pinned, MIB, handle),
+            "d2h_pinned": lambda: driver.cuMemcpyDtoHAsync(pinned, address, MIB, handle),
+            "write_value": lambda: driver.cuStreamWriteValue32(handle, address, 1, 0),
+            "host_function": lambda: driver.cuLaunchHostFunc(handle, self._host_function, 0),
+            "graph_of_a_kernel": lambda: replay(self._graph),
+            "graph_of_a_copy": lambda: replay(self._copying),
+        }
+        if torch.cuda.device_count() > 1:
+            found["peer_copy"] = lambda: self._to_a_peer(stream)
+        return found
+
+    def _to_a_peer(self, stream: torch.cuda.Stream) -> None:
+        if self._far is None:
+            other = (torch.cuda.current_device() + 1) % torch.cuda.device_count()
+            self._far = torch.zeros_like(self._device, device=f"cuda:{other}")
+        with torch.cuda.stream(stream):
+            self._far.copy_(self._device, non_blocking=True)
 
     def make(self, name: str) -> None:
         """Make a call.  KeyError for a name that is not there."""

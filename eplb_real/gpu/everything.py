@@ -15,8 +15,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ EXIT_CODES: dict[int, Answer] = {0: "agrees", 1: "disagrees"}
 TESTS = Path(__file__).parents[2] / "tests" / "real" / "test_cuda.py"
 PACKAGES = ("torch", "nvidia-nccl-cu13", "nvidia-nccl-cu12", "cuda-bindings", "nccl4py", "nixl")
 LAST_LINES = 400
+JOBS = 3  # vectors side by side: a GPU gives each process its turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +56,33 @@ class Shown:
 def parts(number: int, races: int) -> list[Part]:
     """The parts for so many GPUs."""
     real = ("eplb_real",)
-    replay = (*real, "replay", "--all", "--runs", "1", "--driver")
+    replay = (*real, "replay", "--all", "--runs", "1", "--jobs", str(JOBS), "--driver")
+    direct = find_spec("nccl") is not None
     found = [
         Part("hang", (*real, "hang", "--gpus", str(number), "--races", str(races)), 200),
         Part("vectors", (*replay, "cuda"), 420),
+        Part("vectors with NCCL", (*replay, "cuda-nccl" if direct else "cuda-torch-nccl"), 200),
     ]
+    if TESTS.exists():  # in a checkout, not where only the package is installed
+        words = ("pytest", "-v", "-rs", "-p", "no:cacheprovider", "--require-gpu", str(TESTS))
+        found.append(Part("events and communicators", words, 400))
     found += [
         Part(f"events of vLLM {version}", (*replay, "vllm-cuda", "--version", version), 150)
         for version in VERSIONS
         if is_there(version)
     ]
-    if TESTS.exists():  # in a checkout, not where only the package is installed
-        words = ("pytest", "-v", "-rs", "-p", "no:cacheprovider", "--require-gpu", str(TESTS))
-        found.append(Part("events and communicators", words, 400))
     return found
 
 
-def show(chosen: Sequence[Part], say: Callable[[str], None]) -> list[Shown]:
-    """Show the parts one after the other."""
-    found = []
+def show(chosen: Sequence[Part], say: Callable[[str], None]) -> Iterator[Shown]:
+    """Show the parts one after the other, each when it is asked for."""
     for part in chosen:
         say(f"\n== {part.name}: python -m {' '.join(part.words)}")
         shown = _shown(part, say)
         say(
             f"== {part.name}: {shown.answer}{shown.why and ': '}{shown.why} ({shown.seconds:.0f} s)"
         )
-        found.append(shown)
-    return found
+        yield shown
 
 
 def document(shown: Sequence[Shown], command: str) -> dict[str, Any]:

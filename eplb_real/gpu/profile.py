@@ -7,6 +7,7 @@ from typing import Any
 
 from eplb_model.machine import MACHINES
 from eplb_real.gpu.tables import written
+from eplb_real.sharing import MOST_CHANNELS
 
 Seen = Mapping[str, Any]
 
@@ -34,6 +35,10 @@ CALLS = {
     "h2d_pinned": "h2d_pinned", "h2d_pageable": "h2d_pageable", "d2h_pinned": "d2h_pinned",
     "d2h_pageable": "d2h_pageable", "item": "d2h_pageable", "d2d": "d2d",
     "peer_free_launch": "launch",
+}  # fmt: skip
+WORKS = {
+    "record": "record", "wait": "wait", "memset": "memset", "d2d": "d2d", "h2d_pinned": "h2d",
+    "d2h_pinned": "d2h", "graph_of_a_kernel": "kernel", "graph_of_a_copy": "d2h",
 }  # fmt: skip
 SECOND_CALLS = {
     "peer_free_launch": "launch", "event_create_record": "record", "record": "rerecord",
@@ -72,8 +77,8 @@ def rows(seen: Sequence[Seen]) -> Iterator[dict[str, Any]]:
     """Rows of a measured table: what the vectors of the catalogue ask, with what was seen."""
     layout = groups(seen)
     for each in seen:
-        if each["what"] in ("gang", "regular", "held"):
-            yield from _seats(each, layout)
+        if each["what"] in PLACED:
+            yield from PLACED[each["what"]](each, layout)
         elif each["what"] in ROWS:
             yield from ROWS[each["what"]](each)
 
@@ -83,7 +88,7 @@ def _seats(each: Seen, layout: Sequence[Sequence[int]]) -> Iterator[dict[str, An
     if not each["seats"]:
         return
     held = each.get("held_seats", [])
-    free = [len(group) - len({*group} & {*each["seats"], *held}) for group in layout]
+    free = _free(layout, [*each["seats"], *held])
     holder = {"holder": {"ctas": each["held"], "cluster": each["held_cluster"]}} if held else {}
     single = "G31d" if held else "G31c"
     yield {
@@ -96,6 +101,42 @@ def _seats(each: Seen, layout: Sequence[Sequence[int]]) -> Iterator[dict[str, An
         **holder,
         "outcome": {"free_per_group": free},
     }
+
+
+def _second(each: Seen, layout: Sequence[Sequence[int]]) -> Iterator[dict[str, Any]]:
+    """Where a kernel went beside a holder, or a gang beside two."""
+    holders, taken = [each["holder0"]], [*each["seats0"], *each["seats1"]]
+    kernel = {"launch": "regular", **each["holder1"], "footprint": "spinner"}
+    if "gang" in each:
+        holders.append(each["holder1"])
+        kernel = {"launch": "cooperative", "ctas": each["gang"], "cluster": 1}
+        taken += each["gang_seats"]
+    yield {
+        "rule": "G31d" if kernel["cluster"] == 1 else "G31e",
+        "observe": "seats",
+        "machine": MACHINE,
+        **kernel,
+        "holders": holders,
+        "outcome": {"free_per_group": _free(layout, taken)},
+    }
+
+
+def _spread(each: Seen, layout: Sequence[Sequence[int]]) -> Iterator[dict[str, Any]]:
+    yield {
+        "rule": "G31e",
+        "observe": "seats",
+        "machine": MACHINE,
+        "launch": "regular",
+        "ctas": each["ctas"],
+        "cluster": each["cluster"],
+        "footprint": "spinner",
+        "conditions": {"policy": "spread"},
+        "outcome": {"free_per_group": _free(layout, each["seats"])},
+    }
+
+
+def _free(layout: Sequence[Sequence[int]], taken: Sequence[int]) -> list[int]:
+    return [len(group) - len({*group} & {*taken}) for group in layout]
 
 
 def _waiter(each: Seen) -> Iterator[dict[str, Any]]:
@@ -204,10 +245,71 @@ def _two_threads(each: Seen) -> Iterator[dict[str, Any]]:
     }
 
 
+def _behind(each: Seen) -> Iterator[dict[str, Any]]:
+    if each["work"] not in WORKS:
+        return  # the vocabulary has no word for it
+    yield {
+        "rule": "G13" if each["work"] in ("memset", "d2d", "h2d_pinned", "d2h_pinned") else "G13a",
+        "vector": "gang_bars_later_kernels",
+        "set": {"holder_ctas": 8, "victim": WORKS[each["work"]]},
+        "conditions": {"work": each["work"]},
+        "observe": "run",
+        "outcome": "completes" if each["passes"] else "hang",
+    }
+
+
+def _priorities(each: Seen) -> Iterator[dict[str, Any]]:
+    stopped = {name: each[f"{name}_stopped"] for name in ("ordinary", "urgent")}
+    yield {
+        "rule": "G5b",
+        "vector": "blocked_streams",
+        "set": {"blocked": each["ordinary"] + each["urgent"]},
+        "conditions": {"urgent": each["urgent"], "stopped": stopped,
+                       "asked": "of streams of one priority"},
+        "observe": "thread 0.caller",
+        "outcome": "blocks" if any(stopped.values()) else "returns",
+    }  # fmt: skip
+
+
+def _beside_a_full_stream(each: Seen) -> Iterator[dict[str, Any]]:
+    yield {
+        "rule": "G3a",
+        "vector": "blocked_call_and_other_thread",
+        "set": {"blocked": "full_launch", "other": "launch"},
+        "conditions": {"streams": each["streams"], "returned": each["returned"]},
+        "observe": "verdict",
+        "outcome": "ok" if each["returned"] == each["streams"] else "deadlock",
+    }
+
+
+def _channels(each: Seen) -> Iterator[dict[str, Any]]:
+    over_a_network = {"transport": "network", "channels_per_peer": MOST_CHANNELS,
+                      "min_ctas": each["cap"]}  # fmt: skip
+    yield {
+        "rule": "N8a" if each["shared"] else "N8",
+        "conditions": {"shared": each["shared"]},
+        "observe": "formula",
+        "fn": "nccl_p2p_ctas",
+        "args": {
+            "ranks": each["ranks"],
+            "peers": each["peers"],
+            "bytes_per_op": each["bytes_per_op"],
+            "max_ctas": each["cap"],
+            **(over_a_network if each["shared"] else {}),
+        },
+        "outcome": each["held"],
+    }
+
+
+PLACED: Mapping[str, Callable[[Seen, Sequence[Sequence[int]]], Iterator[dict[str, Any]]]] = {
+    "gang": _seats, "regular": _seats, "held": _seats, "second holder": _second,
+    "spread": _spread,
+}  # fmt: skip
 ROWS: Mapping[str, Callable[[Seen], Iterator[dict[str, Any]]]] = {
     "largest gang": _largest, "waiter": _waiter, "head of line": _head_of_line,
     "carve-out": _split, "blocked streams": _blocked_streams, "queue depth": _depth,
-    "call": _call, "two threads": _two_threads,
+    "call": _call, "two threads": _two_threads, "behind": _behind, "priorities": _priorities,
+    "beside a full stream": _beside_a_full_stream, "nccl": _channels,
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from eplb_real.gpu.calls import HostCalls
 from eplb_real.gpu.launcher import Launcher
 from eplb_real.gpu.page import Page
 from eplb_real.nursery import die_with_parent
-from eplb_real.nvidia import DriverError, Shape
+from eplb_real.nvidia import Shape
 
 PATIENCE = 20.0  # seconds before a kernel of ours leaves by itself
 
@@ -37,6 +37,7 @@ class Rank:
         self.rank, self.ranks = rank, ranks
         self._device = device
         self._gloo: Any = None
+        self._group: Any = None  # of exchanges; None for the default one
         torch.cuda.set_device(device)
         torch.zeros(1, device="cuda")  # makes the context
         self.page = Page(page)
@@ -87,10 +88,18 @@ class Rank:
         self.exchange()
         torch.cuda.synchronize()
 
+    def group_of(self, max_ctas: int, min_ctas: int = 1) -> None:
+        """Exchange on a new group from now on, whose communicator has such limits."""
+        options = dist.ProcessGroupNCCL.Options()
+        options.config.max_ctas, options.config.min_ctas = max_ctas, min_ctas
+        self._group = dist.new_group(backend="nccl", pg_options=options)
+
     def exchange(self) -> None:
         """Enqueue the exchange on `side` and, behind it, a copy that tells of its end."""
         with torch.cuda.stream(self.streams["side"]):
-            operations = [dist.P2POp(op, buffer, peer) for op, buffer, peer in self._exchange]
+            operations = [
+                dist.P2POp(op, buffer, peer, self._group) for op, buffer, peer in self._exchange
+            ]
             for work in dist.batch_isend_irecv(operations):
                 work.wait()
         self.launcher.tell(words.EXCHANGE_DONE, self.streams["side"].cuda_stream)
@@ -204,24 +213,54 @@ class Rank:
 
         threading.Thread(target=make, daemon=True).start()
 
-    def fill(self, count: int, generation: int, stream: str = "third") -> None:
-        """Launch small kernels one after the other and say after each how many there are."""
+    def fill(
+        self, count: int, generation: int, stream: str = "third", what: str = "launch"
+    ) -> None:
+        """Put work of a kind on a stream, piece by piece, and say after each how many there are."""
         shape = {"ctas": 1, "threads": 32}
+        put = {
+            "launch": lambda: self._launch("stamp", shape, stream, [
+                (self.rank, ctypes.c_int), (23, ctypes.c_int), (generation, ctypes.c_uint),
+            ]),
+            **self.calls.on(self.streams[stream]),
+        }[what]  # fmt: skip
 
-        def launch() -> None:
+        def go_on() -> None:
+            torch.cuda.set_device(self._device)
             for number in range(1, count + 1):
-                self._launch("stamp", shape, stream, [
-                    (self.rank, ctypes.c_int), (23, ctypes.c_int), (generation, ctypes.c_uint),
-                ])  # fmt: skip
+                put()
                 self.page.put(self.rank, words.FILLED, number)
 
-        threading.Thread(target=launch, daemon=True).start()
+        threading.Thread(target=go_on, daemon=True).start()
 
-    def new_streams(self, count: int) -> list[str]:
+    def launch_on_each(self, streams: list[str], generation: int) -> None:
+        """Launch a small kernel into streams one after the other, and say how many calls came back.
+
+        In a thread of its own: whether a call returns is the question.
+        """
+
+        def go_on() -> None:
+            torch.cuda.set_device(self._device)
+            for number, stream in enumerate(streams, 1):
+                self.stamp(22, generation, stream)
+                self.page.put(self.rank, words.STAMP_LOW, number)
+
+        threading.Thread(target=go_on, daemon=True).start()
+
+    def works(self) -> list[str]:
+        """The pieces of work that `fill` and `behind` know here."""
+        return list(self.calls.on(self.streams["third"]))
+
+    def behind(self, what: str) -> None:
+        """Put a piece of work on `third`, and behind it the copy that tells that it is done."""
+        self.calls.on(self.streams["third"])[what]()
+        self.copy_told()
+
+    def new_streams(self, count: int, priority: int = 0) -> list[str]:
         """Create streams, one after the other, and use each once; their names."""
         names = [f"new{len(self._handles) + number}" for number in range(count)]
         for name in names:
-            handle = self.launcher.new_stream()
+            handle = self.launcher.new_stream(priority)
             self.streams[name] = torch.cuda.ExternalStream(handle)
             self._handles.append(handle)
         for handle in self._handles:
@@ -274,7 +313,7 @@ def main() -> None:
         method: Callable[..., Any] = getattr(here, command.pop("do"))
         try:
             _answer({"ok": True, "value": method(**command)})
-        except (DriverError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 (the coordinator has to hear of it)
             _answer({"ok": False, "error": f"{type(error).__name__}: {error}"})
     os._exit(0)  # a stuck GPU must not keep the process
 
