@@ -359,7 +359,7 @@ def assumptions(scenario: Scenario) -> tuple[str, ...]:
     if machine.placement == "unknown":
         found.append(f"the layout of {machine.name} is assumed, its placement rule unknown")
     elif len(scenario.kernels) > 1 and any(k.cluster > 1 for k in kernels):
-        found.append("seats beside other kernels follow the rule measured beside one holder (U2)")
+        found.append("seats beside other kernels follow the rule measured beside two holders (U2)")
     if by_channel:
         found.append("the CTAs of a grid start in index order")
     if len(scenario.ranks) > 2 and any(

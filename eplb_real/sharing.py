@@ -1,12 +1,13 @@
 """Ranks that share a GPU, each in a process of its own: what one GPU needs to stand for several.
 
-Rules (G65 to G67 in specs/sources.md):
+Rules:
 - Without MPS a GPU gives each process its turn, with all its SMs: kernels of two ranks never
-  compete for SMs, and both go on.  So the model's "one GPU to a rank" holds.
+  compete for SMs, and both go on (G65).  So the model's "one GPU to a rank" holds.
 - NCCL refuses two ranks on one GPU of one host.  It is told that they are on different hosts; they
-  then talk through sockets of the loopback device, and an exchange has the channels of a network.
-- What a process launches into two streams while it is not its turn may arrive in either order.  An
-  order has to be forced by seeing the first one resident, as everywhere here (R4).
+  then talk through sockets of the loopback device, and an exchange has the channels of a network
+  (N23b, N8a).
+- What a process launches into two streams while it is not its turn may arrive in either order
+  (G66).  An order has to be forced by seeing the first one resident, as everywhere here (R4).
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from eplb_model.machine import MACHINES
+from eplb_model.vector import load
 from eplb_real.gpu.tables import written
 from eplb_real.sharing import MOST_CHANNELS
 
@@ -37,7 +38,7 @@ CALLS = {
     "peer_free_launch": "launch",
 }  # fmt: skip
 WORKS = {
-    "record": "record", "wait": "wait", "memset": "memset", "d2d": "d2d", "h2d_pinned": "h2d",
+    "record": "record", "memset": "memset", "d2d": "d2d", "h2d_pinned": "h2d",
     "d2h_pinned": "d2h", "graph_of_a_kernel": "kernel", "graph_of_a_copy": "d2h",
 }  # fmt: skip
 SECOND_CALLS = {
@@ -259,6 +260,9 @@ def _behind(each: Seen) -> Iterator[dict[str, Any]]:
 
 
 def _priorities(each: Seen) -> Iterator[dict[str, Any]]:
+    known = load("blocked_streams").parameters["blocked"].choices
+    if each["ordinary"] + each["urgent"] not in known:
+        return
     stopped = {name: each[f"{name}_stopped"] for name in ("ordinary", "urgent")}
     yield {
         "rule": "G5b",
