@@ -43,18 +43,19 @@ class Gpu:
     index: int
     uuid: str
     used: int  # MiB
+    name: str = ""
 
 
 def gpus() -> list[Gpu]:
     """The GPUs of this host; none without a driver.  No context is made."""
-    rows = [line.split(", ") for line in _asked("index,uuid,memory.used")]
-    found = [Gpu(int(index), uuid, int(used)) for index, uuid, used in rows]
+    rows = [line.split(", ", 3) for line in _asked("index,uuid,memory.used,name")]
+    found = [Gpu(int(index), uuid, int(used), name) for index, uuid, used, name in rows]
     return _visible(found, os.environ.get(VISIBLE))
 
 
 def driver_version() -> str:
-    """The version of the GPU driver, as nvidia-smi says it."""
-    return _asked("driver_version")[0]
+    """The version of the GPU driver, as nvidia-smi says it; empty without one."""
+    return next(iter(_asked("driver_version")), "")
 
 
 @contextmanager

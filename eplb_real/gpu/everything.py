@@ -91,7 +91,7 @@ def document(shown: Sequence[Shown], command: str) -> dict[str, Any]:
         "schema": "eplb-gpu/1",
         "command": command,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "gpus": _names(),
+        "gpus": [gpu.name for gpu in gpus()],
         "driver": driver_version(),
         "python": sys.version.split()[0],
         "versions": {name: version for name in PACKAGES if (version := _version(name))},
@@ -108,15 +108,15 @@ def exit_code(shown: Sequence[Shown]) -> int:
 def _shown(part: Part, say: Callable[[str], None]) -> Shown:
     begun = time.monotonic()
     command = [sys.executable, "-m", *part.words]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-    )
-    lines, late = _read(process, part.limit, say)
-    code = process.wait()
+    ) as process:
+        lines, late = _read(process, part.limit, say)
+        code = process.wait()
     why = (
         f"cut after {part.limit:g} s" if late else "" if code in EXIT_CODES else f"exit code {code}"
     )
@@ -154,12 +154,6 @@ def _read(
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     return lines, late
-
-
-def _names() -> list[str]:
-    asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return done.stdout.split("\n")[: len(gpus())]
 
 
 def _version(package: str) -> str | None:

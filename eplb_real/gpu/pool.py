@@ -71,10 +71,13 @@ class Process:
         return self._process.pid
 
     def tell(self, do: str, **arguments: Any) -> None:
-        """Give a command without waiting for its answer."""
+        """Give a command without waiting for its answer; `RankError` if the rank has ended."""
         assert self._process.stdin is not None
-        self._process.stdin.write((json.dumps({"do": do, **arguments}) + "\n").encode())
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write((json.dumps({"do": do, **arguments}) + "\n").encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._ended() from None
         self.owed += 1
 
     def answer(self, within: float) -> dict[str, Any]:
@@ -99,14 +102,18 @@ class Process:
                 raise Late(f"rank {self.rank}: no answer within {within} s")
             more = os.read(self._process.stdout.fileno(), 65536)
             if not more:
-                self.owed = 0  # nobody is there to answer
-                self.errors.seek(0)
-                said = self.errors.read().decode(errors="replace")[-2000:]
-                raise RankError(f"rank {self.rank} has ended ({self._process.poll()}): {said}")
+                raise self._ended()
             self._text += more
         line, _, self._text = self._text.partition(b"\n")
         found: dict[str, Any] = json.loads(line)
         return found
+
+    def _ended(self) -> RankError:
+        """Nobody is there to answer any more; what the process said last."""
+        self.owed = 0
+        self.errors.seek(0)
+        said = self.errors.read().decode(errors="replace")[-2000:]
+        return RankError(f"rank {self.rank} has ended ({self._process.wait()}): {said}")
 
     def end(self, within: float = 5.0) -> None:
         """Close its input, then end its group."""

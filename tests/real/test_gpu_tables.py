@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
+
 import pytest
 
 from eplb_model.conform import predict
+from eplb_model.machine import FOOTPRINTS, MACHINES
+from eplb_model.placement import seats
 from eplb_model.tables import read_table
 from eplb_real.gpu import profile, tables
 
@@ -30,6 +34,18 @@ SEEN = [
     {"what": "two threads", "blocked": "free", "other": "record", "returns": False},
     {"what": "two threads", "blocked": "full launch", "other": "record", "returns": True},
     {"what": "largest gang", "held": 4, "held_cluster": 4, "gang_cluster": 1, "largest": 128},
+    {"what": "behind", "work": "graph_of_a_kernel", "passes": False},
+    {"what": "behind", "work": "record", "passes": True},
+    {"what": "behind", "work": "host_function", "passes": True},
+    {"what": "priorities", "ordinary": 4, "urgent": 4, "ordinary_stopped": 16,
+     "urgent_stopped": 16},
+    {"what": "priorities", "ordinary": 7, "urgent": 7, "ordinary_stopped": 13,
+     "urgent_stopped": 13},
+    {"what": "beside a full stream", "streams": 40, "returned": 40},
+    {"what": "nccl", "ranks": 4, "cap": 2, "peers": "next", "bytes_per_op": 1024, "shared": True,
+     "held": 2},
+    {"what": "nccl", "ranks": 2, "cap": 8, "peers": "all", "bytes_per_op": 67108864,
+     "shared": False, "held": 4},
     {"what": "waiter", "cluster": 1, "later": "exclusive", "released": 8, "first": 128,
      "second": 4, "held": []},
 ]  # fmt: skip
@@ -61,8 +77,39 @@ def test_the_model_predicts_every_row_that_a_probe_makes(tmp_path):
     path.write_text(profile.table(SEEN, "seen", {"machine": "a GPU"}))
     table = read_table(path)
 
-    assert len(table.rows) == 15
+    assert len(table.rows) == 21  # no words for a host function, no vector of 14 blocked streams
     assert [row for row in table.rows if predict(table, row) != row["outcome"]] == []
+
+
+def placed() -> list[dict[str, object]]:
+    """Observations in which everybody sits where the model has them, on an H200."""
+    h200 = MACHINES["h200"]
+    starts = list(accumulate(h200.groups, initial=0))
+    groups = [list(range(a, b)) for a, b in pairwise(starts)]
+    spinner, exclusive = FOOTPRINTS["spinner"], FOOTPRINTS["exclusive"]
+    first = seats(h200, (), spinner, 4, 8, False)
+    second = seats(h200, ((spinner, first),), spinner, 2, 4, False)
+    gang = seats(h200, ((spinner, first), (spinner, second)), exclusive, 1, 100, True)
+    holders = {
+        "holder0": {"ctas": 8, "cluster": 4}, "seats0": [*first],
+        "holder1": {"ctas": 4, "cluster": 2}, "seats1": [*second],
+    }  # fmt: skip
+    return [
+        {"what": "clusters", "size": 16, "held": 0, "seen": groups},
+        {"what": "second holder", **holders},
+        {"what": "second holder", **holders, "gang": 100, "gang_seats": [*gang]},
+        {"what": "spread", "ctas": 8, "cluster": 4, "seats": [*first]},
+    ]
+
+
+def test_the_model_predicts_where_it_has_put_them_itself(tmp_path):
+    path = tmp_path / "seen.json"
+    path.write_text(profile.table(placed(), "seen", {"machine": "a GPU"}))
+    table = read_table(path)
+    moved = [dict(row, holders=[{"ctas": 4, "cluster": 4}]) for row in table.rows[:2]]
+
+    assert [predict(table, row) == row["outcome"] for row in table.rows] == [True] * 3
+    assert [predict(table, row) == row["outcome"] for row in moved] == [False] * 2
 
 
 def test_points_that_ended_alike_are_one_row():

@@ -113,7 +113,7 @@ def test_without_a_driver_there_are_no_gpus(monkeypatch):
 
 
 def test_only_visible_gpus_are_there_by_index_or_id(monkeypatch):
-    there = ["0, GPU-a, 1", "1, GPU-b, 2", "2, GPU-c, 3"]
+    there = ["0, GPU-a, 1, one", "1, GPU-b, 2, one, other", "2, GPU-c, 3, one"]
     monkeypatch.setattr(lease, "_asked", lambda what: there)
 
     monkeypatch.setenv(lease.VISIBLE, "GPU-c,0")
