@@ -188,8 +188,36 @@ def test_a_circle_for_sms_is_broken_by_an_edge_between_the_two_launches():
     finding = finding_in(described)
     found = cures(Asked(described), finding, reduced(described.world, finding))
 
-    assert {each.kind for each in found.found} == {"an event edge"}
-    assert all("launch moe compute" in each.words for each in found.found)
+    edges = [each for each in found.found if each.kind == "an event edge"]
+    assert len(edges) == 2
+    assert all("launch moe compute" in each.words for each in edges)
+
+
+def test_a_kernel_whose_size_is_no_parameter_is_made_smaller_in_whole_clusters():
+    """Of a protocol that somebody wrote down with numbers in it."""
+    described = question_of(FLAGSHIP, coop_ctas=128, nccl_ctas=8, order="free").scenario
+    finding = finding_in(described)
+    found = cures(Asked(described), finding, reduced(described.world, finding))
+    fewer = {each.words: (each.kind, each.beside) for each in found.found[:2]}
+
+    assert fewer == {
+        "kernel moe with 124 CTAs": ("fewer CTAs (it has 128)", "125 do not hold"),
+        "kernel exchange with 4 CTAs": ("fewer CTAs (it has 8)", ""),
+    }
+    for ctas, verdict in (({"coop_ctas": 124, "nccl_ctas": 8}, "ok"),
+                          ({"coop_ctas": 125, "nccl_ctas": 8}, "deadlock"),
+                          ({"coop_ctas": 128, "nccl_ctas": 4}, "ok")):  # fmt: skip
+        asked = question_of(FLAGSHIP, **ctas, order="free")
+        assert check(asked.scenario, Search(settle=False)).verdict == verdict
+
+
+def test_a_kernel_that_a_parameter_sizes_is_changed_by_the_parameter_alone():
+    asked = question_of(FLAGSHIP, **SMALL)
+    finding = finding_in(asked.scenario)
+    found = cures(asked, finding, reduced(asked.scenario.world, finding))
+
+    assert [each.settings for each in found.found if each.kind == "fewer CTAs"]
+    assert not [each for each in found.found if each.words.startswith("kernel")]
 
 
 def test_an_edge_is_an_event_a_flag_and_two_waits_where_both_calls_are():
