@@ -153,8 +153,8 @@ def _kept(item: pytest.Item, checked: Checked) -> str:
     _write(path, text)
     shown = _shown(path, item.config.invocation_params.dir)
     item.user_properties.append((FILE, shown))
-    told = f"{shown} holds the vector of this {checked.report.verdict}; to look at it again:"
-    return f"{told}\n  eplb-model check {shlex.quote(shown)}"
+    told = f"{shown} holds the vector of this {checked.report.verdict}; why, and what would help:"
+    return f"{told}\n  eplb-model check {shlex.quote(shown)} --explain"
 
 
 def _properties(checked: Checked, digest: str | None) -> list[tuple[str, object]]:

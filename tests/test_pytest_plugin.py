@@ -74,7 +74,7 @@ def test_a_failure_prints_the_explanation_and_writes_a_vector_that_says_the_same
             "E*How to get there*",
             "*eplb-checker*",
             f"eplb-failures/{path.name} holds the vector of this deadlock; *",
-            f"  eplb-model check eplb-failures/{path.name}",
+            f"  eplb-model check eplb-failures/{path.name} --explain",
             "*vectors of failed checks*",
             f"eplb-failures/{path.name}",
         ]
