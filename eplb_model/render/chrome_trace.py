@@ -2,8 +2,8 @@
 
 Rules (Trace Event Format, Google, 2016):
 - A rank is a process.  Its main thread is the first track, then the other threads, then streams.
-- No two tracks share a number, and a main thread has that of its process: by that Perfetto knows it,
-  and releases of before October 2025 ignore `thread_sort_index` (google/perfetto#555, #3273).
+- No two tracks share a number, and a main thread has that of its process: by that Perfetto knows
+  it, and releases of before October 2025 ignore `thread_sort_index` (google/perfetto#555, #3273).
 - A step takes a millisecond of the picture; the model has no clock.
 - What has ended is a complete event (X).  What is stuck has a begin (B) and no end.
 - Flow arrows (s, f) show what happens before what, and who waits for whom at the end.
