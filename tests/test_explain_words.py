@@ -58,6 +58,43 @@ def test_a_stall_names_the_loop_and_who_is_left_out():
     assert "the loop" in told
     assert "for ever" in told
     assert "some schedule still leaves nobody out, after it none does" in " ".join(told.split())
+    assert "And then for ever:\n  18  0.main  branch ready == 1: no\n  19  0.main  jump\n" in told
+
+
+def test_a_failed_assertion_names_its_thread_and_the_values_that_it_saw():
+    told = explained("idle_rank_skips_step")
+
+    assert (
+        "Let\n"
+        "  1.main  thread main of rank 1, in `assert ctr == most`\n"
+        "          ctr is 1, most is 2\n"
+    ) in told
+    assert "1.main: assertion failed: ctr == most." in told.partition("However")[2]
+
+
+def test_a_misuse_names_the_call():
+    told = explained("p2p_group_rank_as_global")
+
+    assert "2.worker  thread worker of rank 2, in `isend high 1 weights global`" in told
+
+
+def test_a_picture_of_a_race_says_which_accesses_and_which_edge_is_missing():
+    asked = question_of("event_wait_before_record")
+    notes = story_of(asked, check(asked.scenario)).notes
+
+    assert notes[:2] == (
+        "first: kernel produce on 0.side, submitted by 0.producer.",
+        "second: kernel consume on 0.compute, submitted by 0.consumer.",
+    )
+    assert notes[2].startswith("Nothing makes 0.compute wait for 0.side")
+
+
+def test_a_step_says_which_way_a_branch_went_and_no_numbers_of_the_model():
+    lines = explained("two_producers_one_event") + explained("freed_block_reused_in_flight")
+
+    assert "await computed" in " ".join(lines.split())
+    assert "await mark" not in " ".join(lines.split())
+    assert "branch None" not in explained("clear_erases_rearm")
 
 
 @pytest.mark.parametrize("name", ["nixl_read_overtakes_copy_out", "weights_written_under_read"])
@@ -79,7 +116,9 @@ def _streams(described: Scenario) -> set[str]:
 def test_without_a_circle_whoever_waits_is_named_and_that_nobody_can_help():
     told = explained("gated_collective")
 
+    assert "0.main is in all_reduce on group world: waits for rank 1." in told
     assert "0.main could be freed by nobody." in told
+    assert "Nothing that may still happen frees any of them." in told
     assert "waits, nobody can free it" in told
 
 
