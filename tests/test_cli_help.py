@@ -80,6 +80,16 @@ def test_the_version_is_that_of_the_package(capsys):
         ),
         (["check", FLAGSHIP, "--set", "coop_cta=1"], "; perhaps 'coop_ctas'"),
         (["check", "coop_vs_nccl_oposite_order"], f"close to it: {FLAGSHIP}"),
+        (
+            ["check", FLAGSHIP, "--wrong", "x"],
+            "unknown option '--wrong'; see `eplb-model check --help`",
+        ),
+        (
+            ["sweep", FLAGSHIP, "--vary", "ranks=2", "--stratgy=x"],
+            "unknown option '--stratgy=x'; close to it: --strategy; see `eplb-model sweep --help`",
+        ),
+        (["check", FLAGSHIP, "twice"], "nothing takes 'twice'; see `eplb-model check --help`"),
+        (["check", FLAGSHIP, "--set", "nccl_ctas=x"], "expected an integer of at least 1"),
         (["schema", "eplb-reprt/1"], "unknown schema 'eplb-reprt/1'; close to it: eplb-report/1;"),
     ],
 )
@@ -276,6 +286,7 @@ def script() -> str:
     [
         (["ch"], ["check"]),
         (["check", "coop_vs_nccl_c"], ["coop_vs_nccl_capped"]),
+        (["render", "coop_vs_nccl_c"], ["coop_vs_nccl_capped"]),
         (["check", "--sw"], ["--switch"]),
         (["replay", FLAGSHIP, "--sch"], ["--schedule"]),
         (["conform", "coop"], []),

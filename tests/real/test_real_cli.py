@@ -73,7 +73,8 @@ def test_a_driver_without_its_library_exits_4(capsys, monkeypatch):
 
     assert main(["replay", "p2p_lists_agree", "--driver", "gloo"]) == 4
     assert capsys.readouterr().err == (
-        "eplb-real: driver gloo needs torch, which is not installed\n"
+        "eplb-real: driver gloo needs torch, which is not installed; "
+        "`eplb-real doctor` says what runs here\n"
     )
 
 
