@@ -81,8 +81,8 @@ def test_the_version_is_that_of_the_package(capsys):
         (["check", FLAGSHIP, "--set", "coop_cta=1"], "; perhaps 'coop_ctas'"),
         (["check", "coop_vs_nccl_oposite_order"], f"close to it: {FLAGSHIP}"),
         (
-            ["check", FLAGSHIP, "--wrong", "x"],
-            "unknown option '--wrong'; see `eplb-model check --help`",
+            ["check", FLAGSHIP, "--zzz", "x"],
+            "unknown option '--zzz'; see `eplb-model check --help`",
         ),
         (
             ["sweep", FLAGSHIP, "--vary", "ranks=2", "--stratgy=x"],
