@@ -82,11 +82,12 @@ def test_a_picture_of_a_race_says_which_accesses_and_which_edge_is_missing():
     asked = question_of("event_wait_before_record")
     notes = story_of(asked, check(asked.scenario)).notes
 
-    assert notes[:2] == (
+    assert notes[:3] == (
         "first: kernel produce on 0.side, submitted by 0.producer.",
         "second: kernel consume on 0.compute, submitted by 0.consumer.",
+        "Both use buffer, and at least one of them writes it.",
     )
-    assert notes[2].startswith("Nothing makes 0.compute wait for 0.side")
+    assert notes[3].startswith("Nothing makes 0.compute wait for 0.side")
 
 
 def test_a_step_says_which_way_a_branch_went_and_no_numbers_of_the_model():

@@ -84,8 +84,8 @@ def _what(case: _Case) -> list[str]:
     """What no picture of waits shows: two accesses without an order, what an operation raised."""
     if case.finding.verdict in ("deadlock", "stall"):
         return []
-    let, _, however = _account(case.finding, case.small, case.trace)
-    return [*(f"{each.name}: {'; '.join(each.lines)}." for each in let), however]
+    let, then, however = _account(case.finding, case.small, case.trace)
+    return [*(f"{each.name}: {'; '.join(each.lines)}." for each in let), *then[:1], however]
 
 
 def _case(asked: Asked, report: Report) -> _Case:
