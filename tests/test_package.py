@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -21,6 +22,7 @@ from tests.documents import BLOCK, ROOT, replayed
 pytestmark = pytest.mark.slow
 
 CLEAN = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTEST_ADDOPTS")}
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STARTS_WITHIN = 0.15  # seconds of processor time, for a command that loads no vector
 USERS_TEST = """
 from eplb_model.testing import assert_no_hang
@@ -127,6 +129,30 @@ def test_the_readme_holds_from_top_to_bottom_with_what_it_says_to_install(
 
     assert BLOCK.search(readme)
     assert replayed(readme) == readme
+
+
+def test_what_the_readme_says_to_set_up_works_in_a_fresh_copy(tmp_path):
+    """Its shell blocks, as they are: the environment, the installation, and `make hang`."""
+    blocks = SHELL.findall((ROOT / "README.md").read_text("utf-8"))
+    for name in said("git", "ls-files", cwd=ROOT).splitlines():
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((ROOT / name).read_bytes())
+    done = subprocess.run(
+        ["bash", "-ec", "\n".join(blocks)],
+        cwd=tmp_path,
+        env={**CLEAN, "PIP_CONSTRAINT": "constraints.txt"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode and "No matching distribution" in done.stderr:
+        pytest.skip("pip finds no index here")
+
+    assert "make hang\n" in blocks
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "coop_vs_nccl_opposite_order: deadlock, on every run" in done.stdout
+    assert "agrees        coop_vs_nccl_opposite_order" in done.stdout
 
 
 @pytest.mark.parametrize("words", ["--help", "--version", "check --help"])
