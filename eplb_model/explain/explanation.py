@@ -60,7 +60,7 @@ def explain(
         however=however,
         others=_others(finding, small),
         story=_story(case, _untried(small)),
-        shortened=_shortened(small),
+        shortened=_shortened(small, finding),
         loop=_loop_steps(case),
         critical=_critical_text(case),
         cures=cures(case.asked, finding, small, enough) if with_cures else None,
@@ -271,11 +271,14 @@ def _loop_steps(case: _Case) -> tuple[Step, ...]:
     return whole.steps()[-len(loop) :]
 
 
-def _shortened(small: Reduced) -> str:
+def _shortened(small: Reduced, finding: Finding) -> str:
     if not small.left_out:
         return ""
-    only = "only adds" if small.left_out == 1 else "only add"
-    return f"; {small.left_out} more of the run {only} victims"
+    one = small.left_out == 1
+    nothing = "changes nothing" if one else "change nothing"
+    victims = "only adds victims" if one else "only add victims"
+    what = victims if finding.verdict == "deadlock" else nothing
+    return f"; {small.left_out} more of the run {what}"
 
 
 def _untried(small: Reduced) -> list[str]:
