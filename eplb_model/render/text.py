@@ -109,6 +109,8 @@ def head_text(report: Report) -> str:
     how = SEARCHES[report.strategy] + (f", {report.reduction}" if report.reduction else "")
     cut = report.bounds.get("cut")
     whole = f"cut by {cut}" if cut else "every schedule"
+    if cut == "race":
+        whole = "cut behind the race"
     lines.append(f"  {report.states} states, depth {report.depth}; {whole}; {how}")
     return "\n".join(lines)
 
