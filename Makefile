@@ -13,7 +13,7 @@ MODEL   := $(BIN)/eplb-model
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
            PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt
 
-.PHONY: help venv hang test test-all specs browser gpu bench lint clean
+.PHONY: help venv hang test test-all specs docs browser gpu bench lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make gpu       on a GPU host: the hang, its cures, the vectors, events and communicators'
 	@echo 'make specs     Spin checks every model of specs/ and every vector that Promela can say (needs spin, gcc; tcc makes it fast)'
 	@echo 'make bench     what searches cost beside Spin and closed forms, with targets; BENCH=--quick, or BENCH=a part'
+	@echo 'make docs      the reference of what users import, as pages in site/'
 	@echo 'make lint      ruff, mypy and the import contracts'
 	@echo 'make venv      the virtual environment with the runtime dependencies ($(VENV))'
 	@echo 'make clean     removes what these commands made'
@@ -41,7 +42,7 @@ $(RUNTIME): $(INPUTS)
 
 $(TOOLS): $(RUNTIME)
 	@echo 'setting up $(VENV): tools'
-	@$(INSTALL) -e '.[real,test,dev,plot]'
+	@$(INSTALL) -e '.[real,test,dev,plot,docs]'
 	@touch $@
 
 hang: $(RUNTIME)
@@ -74,6 +75,9 @@ test-all: lint
 specs: $(RUNTIME)
 	@PYTHONPATH=. $(BIN)/python -m tests.specs.run
 
+docs: $(TOOLS)
+	@$(BIN)/python -m tests.docs site
+
 # Exit code 4 without a browser: apt-get install chromium chromium-driver.
 browser: $(TOOLS)
 	@$(INSTALL) -e '.[browser]'
@@ -89,5 +93,5 @@ bench: $(RUNTIME)
 
 clean:
 	test ! -f $(VENV)/pyvenv.cfg || rm -rf $(VENV)
-	rm -rf build dist mutants .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist site mutants .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find eplb_model eplb_real tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -54,7 +54,9 @@ class CommandLine:
             if not words:  # whoever does not know what to say is shown what there is
                 self.parser(words).print_help(sys.stderr)
                 return BAD_INPUT
-            options = self.parser(words).parse_args(words)
+            options, unknown = self.parser(words).parse_known_args(words)
+            if unknown:
+                raise UsageError(self._unexpected(unknown[0], words))
             code: int = options.run(options)
             sys.stdout.flush()
         except UsageError as error:
@@ -156,6 +158,19 @@ class CommandLine:
         close = difflib.get_close_matches(asked, self.commands, 1)
         near = f"close to it: {close[0]}; " if close else ""
         return f"unknown command {asked!r}; {near}known: {', '.join(self.commands)}"
+
+    def _unexpected(self, word: str, words: Sequence[str]) -> str:
+        """What argparse calls unrecognized, with the option that may have been meant."""
+        import difflib  # noqa: PLC0415 (only a mistake needs it)
+
+        from eplb_model.completion import completed  # noqa: PLC0415
+
+        command = next(each for each in words if not each.startswith("-"))
+        known = completed(self._help_of(command)).options
+        close = difflib.get_close_matches(word.partition("=")[0], known, 1)
+        near = f"; close to it: {close[0]}" if close else ""
+        what = "unknown option" if word.startswith("-") else "nothing takes"
+        return f"{what} {word!r}{near}; see `{self.prog} {command} --help`"
 
     def _say(self, text: str) -> None:
         print(f"{self.prog}: {text}", file=sys.stderr)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-TAKES_A_VECTOR = "NAME|FILE"  # as such arguments are called in every help
+TAKES_A_VECTOR = ("NAME|FILE", "REPORT|NAME")  # as such arguments are called in every help
 
 
 class Completed(NamedTuple):
@@ -28,7 +28,7 @@ def completed(help_text: str) -> Completed:
     """
     return Completed(
         tuple(sorted(set(OPTION.findall(help_text)))),
-        TAKES_A_VECTOR in help_text,
+        any(name in help_text for name in TAKES_A_VECTOR),
     )
 
 

@@ -153,8 +153,18 @@ def _kept(item: pytest.Item, checked: Checked) -> str:
     _write(path, text)
     shown = _shown(path, item.config.invocation_params.dir)
     item.user_properties.append((FILE, shown))
-    told = f"{shown} holds the vector of this {checked.report.verdict}; to look at it again:"
-    return f"{told}\n  eplb-model check {shlex.quote(shown)}"
+    told = f"{shown} holds the vector of this {checked.report.verdict}; why, and what would help:"
+    return f"{told}\n  eplb-model check {shlex.quote(shown)} --explain{_drawn(checked, shown)}"
+
+
+def _drawn(checked: Checked, shown: str) -> str:
+    """How a run that was drawn is seen again: a check may never come upon it."""
+    report = checked.report
+    if report.finding is None or report.bounds.get("cut") != "runs":
+        return ""
+    schedule = " ".join(map(str, report.finding.schedule))
+    again = f"eplb-model replay {shlex.quote(shown)} --schedule {shlex.quote(schedule)}"
+    return f"\nthe run that was drawn:\n  {again}"
 
 
 def _properties(checked: Checked, digest: str | None) -> list[tuple[str, object]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
-from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, TypeAlias, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
@@ -34,6 +34,7 @@ from eplb_model.scenario import (
     names_in,
 )
 from eplb_model.step import enabled, initial, step
+from eplb_model.trace import schedule_text
 from eplb_model.world import CURRENT, HostOperation, Kernel
 
 Names: TypeAlias = Mapping[str, tuple[str, ...]]  # by role: what a text may use
@@ -104,19 +105,39 @@ def scenarios(
     return Scenario("generated", machine, by_name, tuple(plans[text] for text in texts), groups)
 
 
+class Schedule(list[Action]):
+    """A run that was drawn; it shows as the text that `assert_run` and `replay --schedule` take."""
+
+    def __repr__(self) -> str:
+        return repr(schedule_text(self))
+
+
+class HasScenario(Protocol):
+    """A vector, or a protocol that was built."""
+
+    def scenario(self) -> Scenario:
+        """The scenario under the defaults."""
+
+
 @st.composite
-def schedules(draw: st.DrawFn, scenario: Scenario, max_steps: int = 200) -> list[Action]:
-    """A run of a scenario: to its end, up to a bound, or cut off somewhere.
+def schedules(draw: st.DrawFn, what: Scenario | HasScenario, max_steps: int = 200) -> Schedule:
+    """A run of a scenario, a vector or a built protocol: to its end, up to a bound, or cut off.
 
     Examples
     --------
     >>> from hypothesis import find
-    >>> find(schedules(Scenario("idle", MACHINES["tiny"], {}, ())), lambda schedule: True)
-    []
+    >>> idle = Scenario("idle", MACHINES["tiny"], {}, ())
+    >>> find(schedules(idle), lambda schedule: True)
+    ''
+    >>> from eplb_model.vector import load
+    >>> hang = load("coop_vs_nccl_opposite_order")
+    >>> find(schedules(hang), lambda schedule: len(schedule) == 2)
+    '0.eplb 0.main'
     """
+    scenario = what if isinstance(what, Scenario) else what.scenario()
     steps = draw(st.just(max_steps) | st.integers(0, max_steps))
     state = initial(scenario.world)
-    taken: list[Action] = []
+    taken = Schedule()
     while len(taken) < steps and (actions := enabled(state)):
         action = draw(st.sampled_from(actions))
         taken.append(action)

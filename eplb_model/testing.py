@@ -33,7 +33,7 @@ from eplb_model.render.explained import explanation_text
 from eplb_model.render.text import report_text
 from eplb_model.scenario import Scenario
 from eplb_model.session import CURRENT, Checked, CheckFailed, Limits, Session
-from eplb_model.trace import replay
+from eplb_model.trace import parse_schedule, replay
 from eplb_model.vector import VectorFile, load
 
 __all__ = ["CheckFailed", "assert_expected", "assert_finds", "assert_no_hang", "assert_run"]
@@ -160,7 +160,7 @@ def assert_expected(
     return tuple(reports)
 
 
-def assert_run(what: Checkable, schedule: Sequence[Action], /, **settings: Setting) -> None:
+def assert_run(what: Checkable, schedule: Sequence[Action] | str, /, **settings: Setting) -> None:
     """Fail if one run ends stuck, or breaks a property: for schedules that Hypothesis draws.
 
     That a run goes well says nothing of others; this is for what is too large to explore.
@@ -170,17 +170,24 @@ def assert_run(what: Checkable, schedule: Sequence[Action], /, **settings: Setti
     what, settings
         As for `assert_no_hang`; under the first of several settings of switches.
     schedule
-        As `strategies.schedules` draws it or `trace.parse_schedule` reads it; it may end anywhere.
+        As `strategies.schedules` draws it, or its text; it may end anywhere.
+
+    Raises
+    ------
+    CheckFailed
+        An `AssertionError` with the explanation.
+    ScheduleError
+        For a schedule that can't be read or can't be followed.
 
     Examples
     --------
-    >>> from eplb_model.trace import parse_schedule
-    >>> scenario = load("coop_vs_nccl_opposite_order").scenario()
-    >>> assert_run(scenario, parse_schedule(scenario.world, "0.eplb 0.main 1.main"))
+    >>> assert_run("coop_vs_nccl_opposite_order", "0.eplb 0.main 1.main")
     """
     __tracebackhide__ = True
     scenario, vector = _scenario(what, settings)
     scenario = scenario.on(next(machines(scenario)))
+    if isinstance(schedule, str):
+        schedule = parse_schedule(scenario.world, schedule)
     steps = tuple(schedule)
     finding = finding_at(replay(scenario.world, steps).last, steps)
     if finding is not None:

@@ -18,6 +18,7 @@ from eplb_model.state import State
 from eplb_model.step import initial, step, wait_of
 from eplb_model.world import HostOperation, World
 
+NOT_WRITTEN = ("number", "otherwise", "mark")  # fields that the model fills in
 WORD = re.compile(r"(\d+)\.([A-Za-z_]\w*)(?::(\d+))?")
 
 
@@ -122,11 +123,16 @@ def narrate(before: State, action: Action, after: State) -> str:
 
 
 def phrase(op: HostOperation) -> str:
-    """An operation as it is written in a vector, in short: what it leaves out is left out."""
+    """An operation as it is written in a vector, in short: what it leaves out is left out.
+
+    A jump that is always taken, as at the end of a loop, is written nowhere: `jump`.
+    """
+    if op.kind == "branch" and getattr(op, "condition", None) is None:
+        return "jump"
     words = []
     for each in fields(op):  # type: ignore[arg-type]  # every operation is a dataclass
         value = getattr(op, each.name)
-        if each.name not in ("number", "otherwise") and value != each.default:
+        if each.name not in NOT_WRITTEN and value != each.default:
             optional = each.default is not MISSING
             words.append(_words(each.name, value, optional))
     return " ".join([op.kind, *words])
@@ -145,6 +151,9 @@ def _words(name: str, value: object, optional: bool) -> str:
 def _host_part(before: State, actor: Actor) -> str:
     thread = before.threads[actor.slot]
     op = before.world.programs[actor.slot].code[thread.pc]
+    condition = getattr(op, "condition", None)
+    if op.kind == "branch" and condition is not None:
+        return f"{phrase(op)}: {'yes' if condition.holds(before, actor) else 'no'}"
     return phrase(op) if thread.local is None else f"{phrase(op)} (goes on)"
 
 

@@ -56,30 +56,10 @@ if TYPE_CHECKING:
 
 VECTORS = Path(__file__).with_name("vectors")
 KEYS = (
-    "schema",
-    "name",
-    "about",
-    "source",
-    "classes",
-    "fixes",
-    "base",
-    "parameters",
-    "derived",
-    "switches",
-    "kernels",
-    "streams",
-    "roles",
-    "groups",
-    "initial",
-    "threads",
-    "programs",
-    "protocol",
-    "claims",
-    "forbid",
-    "expect",
-    "cases",
-    "real",
-)
+    "schema", "name", "about", "source", "classes", "fixes", "base", "parameters", "derived",
+    "switches", "kernels", "streams", "roles", "groups", "initial", "threads", "programs",
+    "protocol", "claims", "forbid", "expect", "cases", "real",
+)  # fmt: skip
 OWN = ("schema", "name", "about", "fixes", "base", "expect", "cases")  # a base keeps these
 EXPECT_KEYS = ("verdict", "when", "serialised", "states", "steps", "waiting", "circle")
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -293,6 +273,9 @@ class VectorFile:
         )
 
 
+Known = dict[Path, VectorFile]
+
+
 def load(name_or_path: str | Path) -> VectorFile:
     """The vector of this name in the catalogue, or the one in this file; `VectorError` if none."""
     path, file = _locate(str(name_or_path), None)
@@ -322,7 +305,8 @@ def parse(text: str, label: str, folder: Path | None = None) -> VectorFile:
 
 def catalogue() -> list[VectorFile]:
     """All vectors that come with the package, by name."""
-    return [load(path.stem) for path in sorted(VECTORS.glob("*.json"))]
+    known: Known = {}
+    return [_once(path, path.name, (), known) for path in sorted(VECTORS.glob("*.json"))]
 
 
 def _locate(text: str, folder: Path | None) -> tuple[Path, str]:
@@ -354,8 +338,9 @@ def _read(
     file: str,
     users: tuple[Path, ...],
     written: Mapping[str, object],
+    known: Known | None = None,
 ) -> VectorFile:
-    """A vector with its base; `users` are the vectors that are built on this one."""
+    """A vector with its base, which may be known; `users` are the vectors built on this one."""
     top = Node(written, file)
     parts = top.fields(KEYS, ("schema", "name", "about"))
     parts["schema"].choice((VECTOR_SCHEMA,))
@@ -364,7 +349,7 @@ def _read(
     origins = dict.fromkeys(written, file)
     parameters = read_parameters(parts.get("parameters"))
     if "base" in parts:
-        base = _base(parts["base"], path, users)
+        base = _base(parts["base"], path, users, {} if known is None else known)
         inherited = {key: each for key, each in base.document.items() if key not in OWN}
         document = {**inherited, **document}
         origins = {**{key: base.origins[key] for key in inherited}, **origins}
@@ -380,7 +365,7 @@ def _read(
     return VectorFile(name, path, file, document, written, origins, parameters)
 
 
-def _base(written: Node, path: Path, users: tuple[Path, ...]) -> VectorFile:
+def _base(written: Node, path: Path, users: tuple[Path, ...], known: Known) -> VectorFile:
     users = (*users, path.resolve())
     try:
         base, file = _locate(written.text(), path.parent)
@@ -388,7 +373,14 @@ def _base(written: Node, path: Path, users: tuple[Path, ...]) -> VectorFile:
         raise written.error(f"{describe(written.value)}: {error.problem}") from None
     if base.resolve() in users:
         raise written.error(f"{describe(written.value)} is built on this; expected no circle")
-    return _read(base, file, users, read_document(base, file))
+    return _once(base, file, users, known)
+
+
+def _once(path: Path, file: str, users: tuple[Path, ...], known: Known) -> VectorFile:
+    """A vector that may be the base of several, read once."""
+    if path not in known:
+        known[path] = _read(path, file, users, read_document(path, file), known)
+    return known[path]
 
 
 def _words(section: Node) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ def kernel_text(kernel: Kernel) -> str:
     """A kernel in one line."""
     what = "gang" if kernel.gang else "regular"
     clusters = f" in clusters of {kernel.cluster}" if kernel.cluster > 1 else ""
-    line = f"{what}, {kernel.ctas} CTAs{clusters}, footprint {kernel.footprint.name}"
+    ctas = f"{kernel.ctas} CTA{'' if kernel.ctas == 1 else 's'}"
+    line = f"{what}, {ctas}{clusters}, footprint {kernel.footprint.name}"
     if kernel.meets is not None:
         line += f", meets {kernel.meets.kernel} of its peers ({kernel.meets.grain})"
     if kernel.until is not None:

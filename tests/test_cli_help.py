@@ -20,6 +20,7 @@ from eplb_model.commands.examples import EXAMPLES
 from eplb_model.outcome import EXIT_CODES
 from eplb_model.render.annotations import LEVELS, SENTENCES
 from eplb_model.schema import schema, schemas
+from tests.documents import ROOT
 
 FLAGSHIP = "coop_vs_nccl_opposite_order"
 ALL = [(command, line) for command, lines in EXAMPLES.items() for line in lines]
@@ -80,6 +81,16 @@ def test_the_version_is_that_of_the_package(capsys):
         ),
         (["check", FLAGSHIP, "--set", "coop_cta=1"], "; perhaps 'coop_ctas'"),
         (["check", "coop_vs_nccl_oposite_order"], f"close to it: {FLAGSHIP}"),
+        (
+            ["check", FLAGSHIP, "--zzz", "x"],
+            "unknown option '--zzz'; see `eplb-model check --help`",
+        ),
+        (
+            ["sweep", FLAGSHIP, "--vary", "ranks=2", "--stratgy=x"],
+            "unknown option '--stratgy=x'; close to it: --strategy; see `eplb-model sweep --help`",
+        ),
+        (["check", FLAGSHIP, "twice"], "nothing takes 'twice'; see `eplb-model check --help`"),
+        (["check", FLAGSHIP, "--set", "nccl_ctas=x"], "expected an integer of at least 1"),
         (["schema", "eplb-reprt/1"], "unknown schema 'eplb-reprt/1'; close to it: eplb-report/1;"),
     ],
 )
@@ -167,6 +178,20 @@ def test_the_schemas_are_listed_with_what_they_are_of(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(schemas())
     assert all(len(line.split()) > 3 for line in lines)
+
+
+# No documents: lines that a run writes (specs/refinement.md), and lines that only --resume reads.
+LINES = {"eplb-observation/1", "eplb-campaign-journal/1"}
+
+
+@pytest.mark.parametrize("package", ["eplb_model", "eplb_real"])
+def test_every_document_that_is_written_has_a_schema(package):
+    said = re.compile(r'"(eplb-[a-z-]+/\d+)"')
+    texts = (path.read_text("utf-8") for path in (ROOT / package).rglob("*.py"))
+    named = {name for text in texts for name in said.findall(text)}
+
+    assert named
+    assert named - LINES - set(schemas()) == set()
 
 
 def test_a_schema_is_printed_as_it_is_published(capsys):
@@ -276,6 +301,7 @@ def script() -> str:
     [
         (["ch"], ["check"]),
         (["check", "coop_vs_nccl_c"], ["coop_vs_nccl_capped"]),
+        (["render", "coop_vs_nccl_c"], ["coop_vs_nccl_capped"]),
         (["check", "--sw"], ["--switch"]),
         (["replay", FLAGSHIP, "--sch"], ["--schedule"]),
         (["conform", "coop"], []),

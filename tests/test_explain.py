@@ -18,7 +18,8 @@ from eplb_model.findings import finding_at
 from eplb_model.ops.launch import AwaitComplete, Launch
 from eplb_model.ops.locks import Acquire, Release
 from eplb_model.render.explained import explanation_text
-from eplb_model.trace import parse_schedule, replay, schedule_text
+from eplb_model.step import enabled
+from eplb_model.trace import ScheduleError, parse_schedule, replay, schedule_text
 from eplb_model.wait_for import stuck_set
 from tests.small import gang, kernel, meeting, rank, scenario
 from tests.stories import FLAGSHIP, SMALL, explained, finding_in, question_of
@@ -188,8 +189,36 @@ def test_a_circle_for_sms_is_broken_by_an_edge_between_the_two_launches():
     finding = finding_in(described)
     found = cures(Asked(described), finding, reduced(described.world, finding))
 
-    assert {each.kind for each in found.found} == {"an event edge"}
-    assert all("launch moe compute" in each.words for each in found.found)
+    edges = [each for each in found.found if each.kind == "an event edge"]
+    assert len(edges) == 2
+    assert all("launch moe compute" in each.words for each in edges)
+
+
+def test_a_kernel_whose_size_is_no_parameter_is_made_smaller_in_whole_clusters():
+    """Of a protocol that somebody wrote down with numbers in it."""
+    described = question_of(FLAGSHIP, coop_ctas=128, nccl_ctas=8, order="free").scenario
+    finding = finding_in(described)
+    found = cures(Asked(described), finding, reduced(described.world, finding))
+    fewer = {each.words: (each.kind, each.beside) for each in found.found[:2]}
+
+    assert fewer == {
+        "kernel moe with 124 CTAs": ("fewer CTAs (it has 128)", "125 do not hold"),
+        "kernel exchange with 4 CTAs": ("fewer CTAs (it has 8)", ""),
+    }
+    for ctas, verdict in (({"coop_ctas": 124, "nccl_ctas": 8}, "ok"),
+                          ({"coop_ctas": 125, "nccl_ctas": 8}, "deadlock"),
+                          ({"coop_ctas": 128, "nccl_ctas": 4}, "ok")):  # fmt: skip
+        asked = question_of(FLAGSHIP, **ctas, order="free")
+        assert check(asked.scenario).verdict == verdict
+
+
+def test_a_kernel_that_a_parameter_sizes_is_changed_by_the_parameter_alone():
+    asked = question_of(FLAGSHIP, **SMALL)
+    finding = finding_in(asked.scenario)
+    found = cures(asked, finding, reduced(asked.scenario.world, finding))
+
+    assert [each.settings for each in found.found if each.kind == "fewer CTAs"]
+    assert not [each for each in found.found if each.words.startswith("kernel")]
 
 
 def test_an_edge_is_an_event_a_flag_and_two_waits_where_both_calls_are():
@@ -265,12 +294,46 @@ def test_two_gangs_are_explained_without_a_vector():
     assert "spins until the host sets never" in told
 
 
-def test_known_gap_a_stall_keeps_all_its_steps():
-    """Steps of the loop's entry that have nothing to do with who is left out are not taken out."""
+STALLS = [
+    ("clear_erases_rearm", 17, 16),
+    ("cpu_gpu_event_wait_retried", 10, 7),
+    ("lazy_connect_peer_elsewhere", 21, 15),
+    ("worker_dies_silently", 47, 44),
+]
+
+
+@pytest.mark.parametrize(("name", "found", "left"), STALLS)
+def test_of_a_stall_every_step_is_left_without_which_its_loop_would_not_go_on(name, found, left):
+    world = question_of(name).scenario.world
+    finding = finding_in(question_of(name).scenario)
+    small = reduced(world, finding)
+
+    assert (len(finding.schedule), len(small.schedule)) == (found, left)
+    assert _leaves_out(world, small.schedule, finding)
+    for at in range(left):
+        rest = (*small.schedule[:at], *small.schedule[at + 1 :])
+        assert not _leaves_out(world, rest, finding)
+
+
+def _leaves_out(world, schedule, finding) -> bool:
+    """Whether the loop comes back to where it begins, is fair, and always leaves the same out."""
+    try:
+        states = replay(world, (*schedule, *finding.loop)).states[len(schedule) :]
+    except ScheduleError:
+        return False
+    able = [{each.actor for each in enabled(state)} for state in states]
+    moving = {action.actor for action in finding.loop}
+    waiting = {each.actor for each in finding.waiting}
+    fair = all(a in moving or any(a not in each for each in able) for a in world.actors)
+    return states[0] == states[-1] and fair and not any(each & waiting for each in able)
+
+
+def test_a_stall_without_a_loop_that_comes_back_is_taken_as_it_is():
     described = question_of("clear_erases_rearm").scenario
     finding = finding_in(described)
+    broken = finding._replace(loop=finding.loop[:1])
 
-    assert reduced(described.world, finding).left_out == 0
+    assert reduced(described.world, broken).schedule == finding.schedule
 
 
 def test_known_gap_channels_keep_ranks_outside_the_circle():

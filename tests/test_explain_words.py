@@ -8,6 +8,7 @@ import pytest
 
 from eplb_model.check import check
 from eplb_model.explain.explanation import explain, story_of
+from eplb_model.explain.film import film
 from eplb_model.explain.order import arrows
 from eplb_model.explain.reduce import follow
 from eplb_model.findings import finding_at
@@ -58,6 +59,47 @@ def test_a_stall_names_the_loop_and_who_is_left_out():
     assert "the loop" in told
     assert "for ever" in told
     assert "some schedule still leaves nobody out, after it none does" in " ".join(told.split())
+    assert "And then for ever:\n  17  0.main  jump\n  18  0.main  branch ready == 1: no\n" in told
+
+
+def test_a_failed_assertion_names_its_thread_and_the_values_that_it_saw():
+    told = explained("idle_rank_skips_step")
+
+    assert (
+        "Let\n"
+        "  1.main  thread main of rank 1, in `assert ctr == most`\n"
+        "          ctr is 1, most is 2\n"
+    ) in told
+    assert "1.main: assertion failed: ctr == most." in told.partition("However")[2]
+
+
+def test_a_misuse_names_the_call():
+    told = explained("p2p_group_rank_as_global")
+
+    assert "2.worker  thread worker of rank 2, in `isend high 1 weights global`" in told
+
+
+def test_a_picture_of_a_race_says_which_accesses_and_which_edge_is_missing():
+    asked = question_of("event_wait_before_record")
+    notes = story_of(asked, check(asked.scenario)).notes
+
+    assert notes[:3] == (
+        "first: kernel produce on 0.side, submitted by 0.producer.",
+        "second: kernel consume on 0.compute, submitted by 0.consumer.",
+        "Both use buffer, and at least one of them writes it.",
+    )
+    assert notes[3].startswith("Nothing makes 0.compute wait for 0.side")
+
+
+def test_a_step_says_which_way_a_branch_went_and_a_wait_on_a_stream_has_no_numbers():
+    described = question_of("event_wait_before_record").scenario
+    words = "0.producer 0.producer 0.consumer 0.consumer 0.consumer"
+    trace = replay(described.world, parse_schedule(described.world, words))
+    cells = film(described, trace, (0,)).frames[-1].cells
+
+    assert [each.does for each in trace.steps()][2] == "branch false == true: no"
+    assert "await done" in [each.text for each in cells]
+    assert "branch None" not in explained("clear_erases_rearm")
 
 
 @pytest.mark.parametrize("name", ["nixl_read_overtakes_copy_out", "weights_written_under_read"])
@@ -79,7 +121,9 @@ def _streams(described: Scenario) -> set[str]:
 def test_without_a_circle_whoever_waits_is_named_and_that_nobody_can_help():
     told = explained("gated_collective")
 
+    assert "0.main is in all_reduce on group world: waits for rank 1." in told
     assert "0.main could be freed by nobody." in told
+    assert "Nothing that may still happen frees any of them." in told
     assert "waits, nobody can free it" in told
 
 

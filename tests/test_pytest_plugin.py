@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -74,7 +75,7 @@ def test_a_failure_prints_the_explanation_and_writes_a_vector_that_says_the_same
             "E*How to get there*",
             "*eplb-checker*",
             f"eplb-failures/{path.name} holds the vector of this deadlock; *",
-            f"  eplb-model check eplb-failures/{path.name}",
+            f"  eplb-model check eplb-failures/{path.name} --explain",
             "*vectors of failed checks*",
             f"eplb-failures/{path.name}",
         ]
@@ -132,7 +133,7 @@ def test_of_all_that_hypothesis_tries_only_the_smallest_becomes_a_file(run, writ
     ]
 
 
-def test_a_schedule_that_hypothesis_draws_becomes_a_file_too(run, written):
+def test_a_schedule_that_hypothesis_draws_becomes_a_file_too(run, written, capsys):
     result = run(
         "from hypothesis import given, settings\n"
         "from eplb_model.strategies import schedules\n"
@@ -146,6 +147,27 @@ def test_a_schedule_that_hypothesis_draws_becomes_a_file_too(run, written):
     result.assert_outcomes(failed=1)
     assert len(written()) == 1
     result.stdout.fnmatch_lines(["E*How to get there (*"])
+    capsys.readouterr()
+    again = next(line for line in result.outlines if line.startswith("  eplb-model replay"))
+    assert main(shlex.split(again)[1:]) == 0
+    assert "is in barrier on group world: waits for rank 1" in capsys.readouterr().out
+    drawn = shlex.split(again)[-1]
+    result.stdout.fnmatch_lines([f"*schedule='{drawn}',"])
+
+
+def test_a_schedule_that_was_printed_is_pasted_as_an_example(run):
+    result = run(
+        "from hypothesis import example, given, settings\n"
+        "from eplb_model.strategies import schedules\n"
+        "from eplb_model.testing import assert_run\n"
+        "@settings(database=None, deadline=None, max_examples=1)\n"
+        "@given(schedules(protocol(0)))\n"
+        "@example('0.main 1.main')\n"
+        "def test_good(schedule): assert_run(protocol(0), schedule)\n"
+        "def test_text(): assert_run(protocol(1), '1.main 0.main 0.more 1.main 0.main')\n"
+    )
+
+    result.assert_outcomes(passed=1, failed=1)
 
 
 def test_verdicts_are_counted_in_the_statistics_of_hypothesis(run):

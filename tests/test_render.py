@@ -183,9 +183,21 @@ def test_a_rank_is_a_process_and_its_main_thread_the_first_track():
     assert [e["args"]["name"] for e in events if e["name"] == "process_name"] == [
         "rank 0", "rank 1",
     ]  # fmt: skip
-    assert [names[0, n] for n in (1, 2, 3, 4)] == [
+    assert [names[1000, n] for n in (1000, 1001, 1002, 1003)] == [
         "thread main", "thread eplb", "stream compute", "stream side",
     ]  # fmt: skip
+
+
+def test_the_main_thread_has_the_number_of_its_process_and_no_number_is_given_twice():
+    """By that Perfetto tells a main thread, and puts it first; with 1 for every main thread rank 2
+    began with its second thread."""
+    events = _events(told_story("crashed_rank_in_flag_reduce"))  # three ranks
+    named = [e for e in events if e["name"] == "thread_name"]
+
+    mains = [e for e in named if e["args"]["name"] == "thread main"]
+    assert [e["pid"] == e["tid"] for e in mains] == [True] * 3
+    assert len({e["tid"] for e in named}) == len(named)
+    assert {e["pid"] for e in events} == {e["pid"] for e in mains}
 
 
 def test_stuck_work_begins_and_never_ends_and_the_rest_is_complete():
@@ -236,7 +248,7 @@ def test_a_flow_of_a_wait_for_ever_ends_within_what_is_stuck():
 
 
 def test_the_counters_are_the_sms_in_use():
-    counted = [e["args"]["in use"] for e in _events(hang()) if e["ph"] == "C" and e["pid"] == 1]
+    counted = [e["args"]["in use"] for e in _events(hang()) if e["ph"] == "C" and e["pid"] == 2000]
 
     assert (counted[0], counted[-1]) == (0, 3)
     assert counted == sorted(counted)

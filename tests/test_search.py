@@ -16,7 +16,10 @@ from eplb_model.ops.launch import Launch
 from eplb_model.ops.locks import Acquire, Release
 from eplb_model.ops.variables import Assert, Put
 from eplb_model.outcome import EXIT_CODES
+from eplb_model.properties import violation
+from eplb_model.render.text import report_text
 from eplb_model.trace import parse_schedule, replay, schedule_text
+from eplb_model.vector import load
 from tests.small import gang, kernel, meeting, plain, rank, scenario
 
 CROSSED_LOCKS = scenario(
@@ -136,3 +139,35 @@ def test_settings_that_agree_give_a_definite_verdict():
     report = check(replace(CROSSED_LOCKS, machine=MACHINES["h20"]))
 
     assert report.verdict == "deadlock"
+
+
+# --- behind a race -----------------------------------------------------------------------------
+
+RACE = "sync_eplb_sticky_stream"  # settled 90 states; plain 5,310, the first race as number 1,222
+
+
+@pytest.mark.parametrize(("most", "states", "how"), [(1_500, 1_501, None), (500, 90, "settling")])
+def test_behind_a_race_the_plain_search_has_a_bound_of_its_own(most, states, how, monkeypatch):
+    """What it comes upon is told; if it comes upon none, the race that was found before."""
+    described = load(RACE).scenario()
+    monkeypatch.setattr("eplb_model.check.BEHIND_A_RACE", most)
+    report = check(described)
+
+    assert (report.verdict, report.when, report.bounds["cut"]) == ("race", "some", "race")
+    assert (report.states, report.reduction) == (states, how)
+    assert report.finding is not None
+    assert violation(replay(described.world, report.finding.schedule).last) is not None
+    assert "cut behind the race" in report_text(report)
+
+
+def test_a_race_that_was_found_is_told_whatever_bound_cut_the_rest():
+    report = check(load(RACE).scenario(), Search(max_states=100))
+
+    assert (report.verdict, report.bounds["cut"]) == ("race", "max_states")
+    assert report.finding is not None
+
+
+def test_without_reductions_all_is_looked_at():
+    report = check(load("buffer_reused_before_copy_out").scenario(), Search(settle=False))
+
+    assert (report.verdict, report.states, report.bounds["cut"]) == ("race", 66, None)

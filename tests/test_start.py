@@ -7,12 +7,15 @@ import json
 import pkgutil
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from eplb_model import ops
+from eplb_model import ops, vector
 from eplb_model.check import check
 from eplb_model.commands.check import FORMATS as CHOICES
+from eplb_model.format.document import read_document
 from eplb_model.format.statements import read_program
 from eplb_model.format.template import Node
 from eplb_model.ops import OPERATIONS, STREAM_OPERATIONS, registry
@@ -74,6 +77,25 @@ def test_help_loads_nothing_of_the_model():
         *("eplb_model.cli", "eplb_model.command_line", "eplb_model.outcome"),
         *("eplb_model.commands", "eplb_model.commands.examples"),
     }
+
+
+def test_a_list_of_the_catalogue_reads_every_file_once_and_finds_what_a_load_does(monkeypatch):
+    """75 vectors have a base, which is one of the others."""
+    times: Counter[Path] = Counter()
+
+    def counted(path, file):
+        times[path] += 1
+        return read_document(path, file)
+
+    monkeypatch.setattr(vector, "read_document", counted)
+    listed = vector.catalogue()
+
+    assert set(times) == {*vector.VECTORS.glob("*.json")}
+    assert set(times.values()) == {1}
+    monkeypatch.undo()
+    based = [each for each in listed if "base" in each.written]
+    assert based
+    assert [load(each.name) for each in based] == based
 
 
 def test_every_operation_is_in_the_module_in_which_the_vocabulary_looks_for_it():

@@ -65,7 +65,7 @@ def test_a_bad_program_is_named_with_its_path(tmp_path, path, value, expected):
         ),
         (
             {"cap": 9},
-            "/parameters/cap: the setting is 9; expected an integer from any to 8 or null",
+            "/parameters/cap: the setting is 9; expected an integer of at most 8 or null",
         ),
         ({"machine": "tin"}, "/parameters/machine: unknown machine 'tin'; known: h200"),
     ],

@@ -195,6 +195,20 @@ def test_labels_stay_in_view_in_a_long_run_and_its_loop_is_framed(browser, tmp_p
     assert "Left out for ever" in _text(browser, "circle-title")
 
 
+def test_the_page_of_a_race_says_which_edge_is_missing(browser, tmp_path):
+    vector = load("event_wait_before_record")
+    asked = Asked(vector.scenario(), vector)
+    path = tmp_path / "race.html"
+    path.write_text(page(story_of(asked, check(asked.scenario))), encoding="utf-8")
+    browser.get(path.as_uri())
+    _click(browser, "last")
+
+    assert _text(browser, "verdict") == "race"
+    notes = [each.text for each in browser.find_elements("css selector", "#notes li")]
+    assert "second: kernel consume on 0.compute, submitted by 0.consumer." in notes
+    assert any(each.startswith("Nothing makes 0.compute wait for 0.side") for each in notes)
+
+
 def test_a_text_that_tries_to_be_markup_is_shown_as_text(browser, tmp_path):
     path = tmp_path / "nasty.html"
     path.write_text(page(nasty_story()), encoding="utf-8")

@@ -30,7 +30,9 @@ OPTIONAL = {
     "pytest": ("test", "the plugin, `eplb_model.testing`"),
     "pytest-xdist": ("test", "tests on several cores"),
     "jsonschema": ("test", "holding documents against the schemas"),
+    "matplotlib": ("plot", "`sweep --plot`"),
     "torch": ("real", "`eplb-real` on gloo and on GPUs"),
+    "ray": ("cluster", "`--executor ray`"),
 }
 
 

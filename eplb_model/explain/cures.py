@@ -2,8 +2,9 @@
 
 Rules:
 - Nothing is suggested that has not been checked: a cure carries the number of states of its check.
-- First what the catalogue says (the fixed twin), then fewer CTAs, then parameters with a choice,
-  then an edge between the two calls that compete.
+- First what the catalogue says (the fixed twin), then fewer CTAs (of parameters, else of kernels of
+  the circle whose number is written down), then parameters with a choice, then an edge between the
+  two calls that compete.
 - Parameters that say what the situation is (how many ranks, which fault) are left alone: another
   question is no cure.
 - States are counted over all checks; what a bound cut is counted as undecided.
@@ -29,6 +30,7 @@ from eplb_model.scenario import Scenario
 from eplb_model.state import State
 from eplb_model.trace import phrase, replay
 from eplb_model.vector import Settings, VectorError, VectorFile
+from eplb_model.world import Kernel
 
 STATES_OF_A_CHECK = 6_000  # in a world of up to eight actors; fewer in larger ones
 STATES_OF_ALL = 40_000
@@ -97,12 +99,14 @@ def cures(asked: Asked, finding: Finding, small: Reduced, enough: Enough = lambd
 
 
 def _helpful(asked: Asked, finding: Finding, small: Reduced, bench: _Bench) -> Iterator[Cure]:
+    # As it was asked for: on the machine whose switches stand for every setting, not for one.
+    base = asked.scenario if asked.vector is None else asked.under({})
     if asked.vector is not None:
         yield from _tried(_twins(asked), bench)
         yield from _fewer_ctas(asked, bench)
+    yield from _smaller_kernels(asked, base, small, bench)
+    if asked.vector is not None:
         yield from _tried(_choices(asked), bench)
-    # As it was asked for: on the machine whose switches stand for every setting, not for one.
-    base = asked.scenario if asked.vector is None else asked.under({})
     yield from _tried(_edges(base, finding, small), bench)
 
 
@@ -188,39 +192,84 @@ def _fewer_ctas(asked: Asked, bench: _Bench) -> Iterator[Cure]:
     assert asked.vector is not None
     for name, parameter in asked.vector.parameters.items():
         if name.endswith("ctas") and name not in QUESTION and parameter.type == "integer":
-            cure = _largest(asked, name, parameter, bench)
+            cure = _of_parameter(asked, name, parameter, bench)
             if cure is not None:
                 yield cure
 
 
-def _largest(asked: Asked, name: str, parameter: Parameter, bench: _Bench) -> Cure | None:
+def _of_parameter(asked: Asked, name: str, parameter: Parameter, bench: _Bench) -> Cure | None:
     """First the number that leaves room for the largest other kernel, then by halving."""
     now = asked.value(name)
     sizes = sorted(kernel.ctas for kernel in asked.scenario.kernels.values())
     most = now if isinstance(now, int) else sizes[-1]
     least = max(1, int(parameter.least or 1))
-    others = [size for size in sizes if size != most] or sizes
-    guess = asked.scenario.machine.sms - others[-1]
+    guess = asked.scenario.machine.sms - max([each for each in sizes if each != most] or sizes)
+
+    def change(number: int) -> _Change | None:
+        return next(_set(asked, "fewer CTAs", {name: number}), None)
+
+    cure, fails = _largest(bench, range(least, most), guess, change)
+    if cure is None or fails is None:
+        return cure
+    return replace(cure, beside=f"{name}={fails} does not hold")
+
+
+def _smaller_kernels(asked: Asked, base: Scenario, small: Reduced, bench: _Bench) -> Iterator[Cure]:
+    """For each kernel of the circle that no parameter sizes, the largest smaller grid that helps.
+
+    In whole clusters, so that nothing else of the kernel changes.
+    """
+    names = dict.fromkeys(_kernel_at(small.last, actor) for actor in small.circle)
+    for name in names:
+        if name is None or not _is_written_down(asked, name):
+            continue
+        kernel = base.kernels[name]
+        others = [each.ctas for each in base.kernels.values() if each.name != name]
+        room = base.machine.sms - max(others, default=0)
+
+        def change(number: int, kernel: Kernel = kernel) -> _Change | None:
+            kernels = {**base.kernels, kernel.name: replace(kernel, ctas=number)}
+            words = f"kernel {kernel.name} with {number} CTA{'' if number == 1 else 's'}"
+            kind = f"fewer CTAs (it has {kernel.ctas})"
+            return _Change(kind, words, replace(base, kernels=kernels, expect=None))
+
+        numbers = range(kernel.cluster, kernel.ctas, kernel.cluster)
+        cure, fails = _largest(bench, numbers, room - room % kernel.cluster, change)
+        if cure is not None:
+            yield cure if fails is None else replace(cure, beside=f"{fails} do not hold")
+
+
+def _is_written_down(asked: Asked, kernel: str) -> bool:
+    """Whether the number of CTAs of a kernel is a number, and no parameter or formula."""
+    if asked.vector is None:
+        return True
+    kernels = asked.vector.document.get("kernels")
+    written = kernels.get(kernel) if isinstance(kernels, dict) else None
+    return isinstance(written, dict) and isinstance(written.get("ctas", 1), int)
+
+
+def _largest(
+    bench: _Bench, numbers: range, guess: int, change: Callable[[int], _Change | None]
+) -> tuple[Cure | None, int | None]:
+    """The change to the largest of these numbers that helps, and the next one that does not."""
     best: Cure | None = None
-    failed = False
-    fits, fails = least - 1, most
-    tried = guess if least <= guess < most else least
+    failed: int | None = None
+    fits, fails = -1, len(numbers)
+    tried = numbers.index(guess) if guess in numbers else 0
     while fits < tried < fails:
-        change = next(_set(asked, "fewer CTAs", {name: tried}), None)
-        report = bench.check(change.scenario) if change is not None else None
-        if change is None or report is None:
+        changed = change(numbers[tried])
+        report = bench.check(changed.scenario) if changed is not None else None
+        if changed is None or report is None:
             break
         if report.verdict == "ok":
-            fits, best = tried, _cure(change, report)
-            tried = tried + 1 if tried == guess else (fits + fails) // 2
+            fits, best = tried, _cure(changed, report)
+            tried = tried + 1 if numbers[tried] == guess else (fits + fails) // 2
         else:
-            fails, failed = tried, True
-            if best is None and tried == least:
-                return None  # if the least does not help, nothing will
-            tried = (fits + fails) // 2 if best is not None else least
-    if best is None:
-        return None
-    return replace(best, beside=f"{name}={fails} does not hold" if failed else "")
+            fails, failed = tried, numbers[tried]
+            if best is None and tried == 0:
+                break  # if the least does not help, nothing will
+            tried = (fits + fails) // 2 if best is not None else 0
+    return best, failed if best is not None else None
 
 
 def _choices(asked: Asked) -> Iterator[_Change]:

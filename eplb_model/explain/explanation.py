@@ -15,13 +15,15 @@ from eplb_model.explain.critical import Critical, critical
 from eplb_model.explain.cures import Enough, cures
 from eplb_model.explain.film import MOST_RANKS, Loop, film, standing_at
 from eplb_model.explain.reduce import Reduced, reduced
+from eplb_model.explain.values import value_text
 from eplb_model.happens_before import Race, races
 from eplb_model.happens_before.race import in_words
+from eplb_model.ops.variables import Assert
 from eplb_model.outcome import Actor, Finding, Report, Waiting
 from eplb_model.render.explained import Explanation, Let
 from eplb_model.render.story import Story
 from eplb_model.state import State
-from eplb_model.trace import Trace, replay
+from eplb_model.trace import Step, Trace, replay
 from eplb_model.wait_for import waiting
 from eplb_model.words import kernel_text
 
@@ -58,7 +60,8 @@ def explain(
         however=however,
         others=_others(finding, small),
         story=_story(case, _untried(small)),
-        shortened=_shortened(small),
+        shortened=_shortened(small, finding),
+        loop=_loop_steps(case),
         critical=_critical_text(case),
         cures=cures(case.asked, finding, small, enough) if with_cures else None,
     )
@@ -73,7 +76,16 @@ def story_of(asked: Asked, report: Report) -> Story:
     if loop:
         entry = len(case.small.schedule)
         repeats = [f"Steps {entry + 1} to {entry + len(loop)} repeat for ever."]
-    return _story(case, [*smaller, *decides, *repeats, *_untried(case.small)], with_loop=True)
+    notes = [*smaller, *_what(case), *decides, *repeats, *_untried(case.small)]
+    return _story(case, notes, with_loop=True)
+
+
+def _what(case: _Case) -> list[str]:
+    """What no picture of waits shows: two accesses without an order, what an operation raised."""
+    if case.finding.verdict in ("deadlock", "stall"):
+        return []
+    let, then, however = _account(case.finding, case.small, case.trace)
+    return [*(f"{each.name}: {'; '.join(each.lines)}." for each in let), *then[:1], however]
 
 
 def _case(asked: Asked, report: Report) -> _Case:
@@ -120,8 +132,22 @@ def _account(finding: Finding, small: Reduced, trace: Trace) -> tuple[list[Let],
                 return _circle(small)
             return _left_out(finding, small)
         case _:
-            pass
+            return _raised(trace), [], f"{finding.message}."
     return [], [], f"{finding.message}."
+
+
+def _raised(trace: Trace) -> list[Let]:
+    """The thread whose operation failed, and the values that it looked at."""
+    actor = trace.schedule[-1].actor if trace.schedule else None
+    if actor is None or actor.is_stream or trace.last.thread(actor).failure is None:
+        return []
+    before = trace.states[-2]
+    op = before.world.programs[actor.slot].code[before.thread(actor).pc]
+    lines = [f"thread {actor.name} of rank {actor.rank}, in `{standing_at(before, actor)}`"]
+    names = dict.fromkeys(op.condition.variables) if isinstance(op, Assert) else ()
+    values = (f"{name} is {value_text(before, actor.rank, name)}" for name in names)
+    lines += [text] if (text := ", ".join(values)) else []
+    return [Let(str(actor), tuple(lines))]
 
 
 # --- who waits ---------------------------------------------------------------------------------
@@ -149,7 +175,10 @@ def _left_out(finding: Finding, small: Reduced) -> tuple[list[Let], list[str], s
     waits = finding.waiting[:MOST_PARTIES]
     let = [_party(small.last, each) for each in waits]
     then = [f"{each.actor} {_it(each)}." for each in waits]
-    then += [f"{each.actor} could be freed by {_freed(each)}." for each in waits]
+    freed: dict[str, list[str]] = {}
+    for each in waits:
+        freed.setdefault(_freed(each), []).append(str(each.actor))
+    then += [f"{', '.join(whom)} could be freed by {who}." for who, whom in freed.items()]
     if finding.loop:
         moving = dict.fromkeys(str(action.actor) for action in finding.loop)
         let.append(
@@ -159,7 +188,7 @@ def _left_out(finding: Finding, small: Reduced) -> tuple[list[Let], list[str], s
         if not waits:
             however = f"{finding.message}."
     else:
-        however = "Nobody who could help has a step left, so this is the end of the run."
+        however = "Nothing that may still happen frees any of them."
     return let, then, however
 
 
@@ -192,8 +221,8 @@ def _holds(state: State, actor: Actor) -> Iterator[str]:
     sms = state.world.machine.sms
     if held:
         yield (
-            f"holds {held} SM slots (rank {actor.rank} has {sms} SMs); a running CTA keeps its SM "
-            "until it ends"
+            f"holds {held} SM slot{'' if held == 1 else 's'} (rank {actor.rank} has {sms} SMs); a "
+            "running CTA keeps its SM until it ends"
         )
     elif kernel.gang:
         yield "holds nothing: a gang starts with all its CTAs or not at all"
@@ -233,10 +262,23 @@ def _race(race: Race) -> tuple[list[Let], list[str], str]:
 # --- the way -----------------------------------------------------------------------------------
 
 
-def _shortened(small: Reduced) -> str:
+def _loop_steps(case: _Case) -> tuple[Step, ...]:
+    """What a stall goes on with: its loop, once."""
+    loop = case.finding.loop
+    if not loop:
+        return ()
+    whole = replay(case.trace.last.world, (*case.small.schedule, *loop))
+    return whole.steps()[-len(loop) :]
+
+
+def _shortened(small: Reduced, finding: Finding) -> str:
     if not small.left_out:
         return ""
-    return f"; {small.left_out} more of the run only add victims"
+    one = small.left_out == 1
+    nothing = "changes nothing" if one else "change nothing"
+    victims = "only adds victims" if one else "only add victims"
+    what = victims if finding.verdict == "deadlock" else nothing
+    return f"; {small.left_out} more of the run {what}"
 
 
 def _untried(small: Reduced) -> list[str]:

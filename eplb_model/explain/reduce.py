@@ -1,9 +1,11 @@
 """The part of a counterexample that matters: no step that could be left out, no rank too many.
 
 Rules:
-- Of a deadlock or a stall what matters is that its circle (or, without one, whoever waits) can
-  never move again: that all of it is in the greatest stuck set (H1).  Who gets stuck behind it
-  later is a victim and has no part in the schedule.
+- Of a deadlock what matters is that its circle (or, without one, whoever waits) can never move
+  again: that all of it is in the greatest stuck set (H1).  Who gets stuck behind it later is a
+  victim and has no part in the schedule.
+- Of a stall what matters is its loop: that it can be taken for ever, fairly, while whoever is left
+  out waits in every state of it.
 - A broken property has been shortened by the search already (`explore.shorten`).
 - Steps are counted: after `MOST_STEPS` tried steps what is left is taken as it is.
 """
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 
 from eplb_model.outcome import Action, Actor, Finding
 from eplb_model.state import State
-from eplb_model.step import initial, step, wait_of
+from eplb_model.step import enabled, initial, step, wait_of
 from eplb_model.wait_for import circle, stuck_set, waiting
 from eplb_model.world import World
 
@@ -39,11 +41,12 @@ def reduced(world: World, finding: Finding) -> Reduced:
     wanted = frozenset(finding.circle) or frozenset(each.actor for each in finding.waiting)
     if finding.verdict not in ("deadlock", "stall") or not wanted:
         return _as_it_is(world, finding)
-    attempt = _Attempt(world, wanted)
+    attempt = _Attempt(world, wanted, finding.loop)
     short = tuple(finding.schedule)
     if attempt.holds(short) is None:
-        return _as_it_is(world, finding)  # a stall need not be a stuck set
-    inside = {actor.rank for actor in wanted}
+        return _as_it_is(world, finding)  # a stall that another search has found need not be one
+    looped = [action.actor for action in finding.loop]
+    inside = {actor.rank for actor in (*wanted, *looped)}
     for kept in (_only(short, inside), *_without_one_rank(short, inside)):
         if attempt.holds(kept) is not None:
             short = kept
@@ -55,7 +58,7 @@ def reduced(world: World, finding: Finding) -> Reduced:
     return Reduced(
         short,
         last,
-        _ranks(short, wanted),
+        _ranks(short, (*wanted, *looped)),
         ring if frozenset(ring) <= wanted else finding.circle,
         len(finding.schedule) - len(short),
         attempt.left > 0,
@@ -63,20 +66,45 @@ def reduced(world: World, finding: Finding) -> Reduced:
 
 
 class _Attempt:
-    """Replays schedules as long as the budget lasts, and says whether the same actors are stuck."""
+    """Replays schedules as long as the budget lasts, and says whether the same goes wrong."""
 
-    def __init__(self, world: World, wanted: frozenset[Actor]) -> None:
+    def __init__(self, world: World, wanted: frozenset[Actor], loop: Sequence[Action]) -> None:
         self.left = MOST_STEPS * 8 // max(8, len(world.actors))
         self._world = world
         self._wanted = wanted
+        self._loop = loop
 
     def holds(self, schedule: Sequence[Action], *, free: bool = False) -> State | None:
         """The last state, if the schedule can be followed and leads to what is wanted."""
         if self.left <= 0 and not free:
             return None
-        self.left -= len(schedule) + 1
+        self.left -= len(schedule) + len(self._loop) + 1
         last = follow(self._world, schedule)
-        return last if last is not None and self._wanted <= stuck_set(last) else None
+        if last is None:
+            return None
+        if self._loop:
+            return last if _goes_round(last, self._loop, self._wanted) else None
+        return last if self._wanted <= stuck_set(last) else None
+
+
+def _goes_round(start: State, loop: Sequence[Action], left_out: frozenset[Actor]) -> bool:
+    """Whether a fair run takes a loop for ever while some actors with work left always wait.
+
+    Fair as in `explore.stall`: every other actor moves in the loop, or can't somewhere in it.
+    """
+    state, treated = start, {action.actor for action in loop}
+    for action in loop:
+        able = {each.actor for each in enabled(state)}
+        if action.actor not in able or able & left_out or not left_out <= set(state.unfinished()):
+            return False
+        try:
+            if wait_of(state, action) is not None:
+                return False
+        except KeyError:
+            return False
+        treated.update(actor for actor in state.world.actors if actor not in able)
+        state = step(state, action)
+    return state == start and treated >= set(start.world.actors)
 
 
 def follow(world: World, schedule: Iterable[Action]) -> State | None:
@@ -113,12 +141,14 @@ def _without_one_rank(schedule: Sequence[Action], inside: set[int]) -> Iterable[
 
 
 def _without_single_steps(attempt: _Attempt, schedule: tuple[Action, ...]) -> tuple[Action, ...]:
-    """Take out steps from the last to the first, each if what is left still does it."""
-    short = schedule
-    for at in range(len(schedule) - 1, -1, -1):
-        candidate = (*short[:at], *short[at + 1 :])
-        if attempt.holds(candidate) is not None:
-            short = candidate
+    """Take out steps from the last to the first, again and again, while what is left does it."""
+    short, before = schedule, None
+    while short != before:
+        before = short
+        for at in range(len(short) - 1, -1, -1):
+            candidate = (*short[:at], *short[at + 1 :])
+            if attempt.holds(candidate) is not None:
+                short = candidate
     return short
 
 

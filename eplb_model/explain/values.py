@@ -21,14 +21,15 @@ def changed_memory(state: State, rank: int) -> tuple[tuple[str, str], ...]:
     """What differs from the start of what programs can name; names and values in words."""
     start = _start(state.world)
     changed = [
-        (name, _in_words(state, rank, name))
+        (name, value_text(state, rank, name))
         for name in state.world.ranks[rank].memory
         if not name.startswith("(") and state.read(rank, name) != start.read(rank, name)
     ]
     return tuple(changed[:MOST_SHOWN])
 
 
-def _in_words(state: State, rank: int, name: str) -> str:
+def value_text(state: State, rank: int, name: str) -> str:
+    """The value of a name of a rank, in words."""
     value = state.read(rank, name)
     if name in _locks(state.world, rank) and isinstance(value, int):
         return f"held by {state.world.threads[value]}"

@@ -170,7 +170,7 @@ def _problem(value: object) -> str | None:
 
 
 def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _walk(value: object) -> Iterator[tuple[JsonPath, object]]:

@@ -64,8 +64,11 @@ class Parameter:
         kind = {"integer": "an integer", "number": "a number", "boolean": "true or false"}.get(
             self.type, "a string"
         )
-        if self.least is not None or self.most is not None:
-            kind += f" from {_bound(self.least)} to {_bound(self.most)}"
+        if self.least is not None and self.most is not None:
+            kind += f" from {self.least} to {self.most}"
+        elif self.least is not None or self.most is not None:
+            most = self.least is None
+            kind += f" of at {'most' if most else 'least'} {self.most if most else self.least}"
         return f"{kind} or null" if self.optional else kind
 
 

@@ -50,7 +50,7 @@ class _Collective(HostStep):
             clauses = tuple(who_may(state, r, ("collective", self.group)) for r in absent)
             names = ", ".join(f"rank {rank}" for rank in absent)
             late = "".join(too_late(state, r, ("collective", self.group)) for r in absent)
-            return f"{self.kind} on group {self.group}: waits for {names}{late}", clauses
+            return f"is in {self.kind} on group {self.group}: waits for {names}{late}", clauses
 
         return Wait(explain)
 

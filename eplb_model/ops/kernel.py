@@ -285,7 +285,8 @@ def _why_absent(
         "grid": f"waits for the whole grid of {kernel.meets.kernel} on",
         "end": f"waits for the end of {kernel.meets.kernel} on",
     }[kernel.meets.grain]
-    return f"holds {held} SM slots; {what} {', '.join(places)}", tuple(clauses)
+    slots = f"{held} SM slot{'' if held == 1 else 's'}"
+    return f"holds {slots}; {what} {', '.join(places)}", tuple(clauses)
 
 
 def whereabouts(state: State, rank: int, kernel: str, number: int) -> tuple[Actor, ...]:

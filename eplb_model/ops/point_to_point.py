@@ -111,7 +111,7 @@ class WaitRequests(HostStep):
             whats = ", ".join(_what(request) for request in mine)
             clauses = tuple(who_may(state, *_counterpart(request)) for request in mine)
             late = dict.fromkeys(too_late(state, *_counterpart(request)) for request in mine)
-            return f"its requests are open: {whats}{''.join(late)}", clauses
+            return f"has open requests: {whats}{''.join(late)}", clauses
 
         return Wait(explain)
 

@@ -2,6 +2,8 @@
 
 Rules (Trace Event Format, Google, 2016):
 - A rank is a process.  Its main thread is the first track, then the other threads, then streams.
+- No two tracks share a number, and a main thread has that of its process: by that Perfetto knows
+  it, and releases of before October 2025 ignore `thread_sort_index` (google/perfetto#555, #3273).
 - A step takes a millisecond of the picture; the model has no clock.
 - What has ended is a complete event (X).  What is stuck has a begin (B) and no end.
 - Flow arrows (s, f) show what happens before what, and who waits for whom at the end.
@@ -17,6 +19,7 @@ from typing import Any
 from eplb_model.render.story import Arrow, Story, stretches
 
 STEP = 1_000  # microseconds of the picture
+NUMBERS = 1_000  # of tracks, for each rank; 0 is the idle process of a kernel
 Event = dict[str, Any]
 
 
@@ -53,14 +56,19 @@ def _places(story: Story) -> dict[str, Event]:
         mine = [track for track in story.tracks if track.rank == rank]
         mine.sort(key=lambda track: (track.kind != "thread", track.name != f"{rank}.main"))
         for position, track in enumerate(mine):
-            places[track.name] = {"pid": rank, "tid": position + 1}
+            places[track.name] = {"pid": _process(rank), "tid": _process(rank) + position}
     return places
+
+
+def _process(rank: int) -> int:
+    return (rank + 1) * NUMBERS
 
 
 def _names(story: Story, places: dict[str, Event]) -> Iterator[Event]:
     for position, rank in enumerate(story.ranks):
-        yield _metadata("process_name", {"pid": rank}, name=f"rank {rank}")
-        yield _metadata("process_sort_index", {"pid": rank}, sort_index=position)
+        at = {"pid": _process(rank)}
+        yield _metadata("process_name", at, name=f"rank {rank}")
+        yield _metadata("process_sort_index", at, sort_index=position)
     for track in story.tracks:
         at = places[track.name]
         name = f"{track.kind} {track.name.partition('.')[2]}"
@@ -94,7 +102,7 @@ def _steps(story: Story, places: dict[str, Event]) -> Iterator[Event]:
 def _counters(story: Story) -> Iterator[Event]:
     for number, frame in enumerate(story.frames):
         for rank, busy in zip(story.ranks, frame.busy, strict=True):
-            counted = {"name": "SMs in use", "pid": rank, "args": {"in use": busy}}
+            counted = {"name": "SMs in use", "pid": _process(rank), "args": {"in use": busy}}
             yield {"ph": "C", "ts": number * STEP, **counted}
 
 

@@ -18,6 +18,7 @@ from eplb_model.render.table import columns_text
 from eplb_model.render.text import WIDTH, head_text, notes_text, steps_text
 
 MOST_LISTED = 120  # steps of a list; of more, those in the middle are left out
+MOST_REPEATED = 40  # steps of a loop, likewise
 WAITS = {
     "sometimes": ", on some runs one kernel waits for the SMs of another",
     "always": ", on every run one kernel waits for the SMs of another",
@@ -69,6 +70,7 @@ class Explanation:
     shortened: str
     critical: str
     cures: Cures | None
+    loop: Sequence[tuple[object, str]] = ()  # of a stall: the actions that repeat, what they do
 
 
 def explanation_text(told: Explanation, replay: str | None = None) -> str:
@@ -85,7 +87,7 @@ def explanation_text(told: Explanation, replay: str | None = None) -> str:
         blocks.append("However\n" + "\n".join(_item(told.however)))
     if told.others:
         blocks.append(_filled(told.others))
-    blocks += _way(told)
+    blocks += [*_way(told), *_for_ever(told)]
     if told.critical:
         blocks.append(_filled(told.critical, "The critical step: "))
     if told.cures is not None:
@@ -108,6 +110,14 @@ def _way(told: Explanation) -> list[str]:
     blocks = [f"{textwrap.fill(lead, WIDTH, subsequent_indent='  ')}\n{table}"]
     notes = [f"  {note}" for note in told.story.notes]
     return blocks + (["\n".join(notes)] if notes else [])
+
+
+def _for_ever(told: Explanation) -> list[str]:
+    if not told.loop:
+        return []
+    first = len(told.story.steps) + 1
+    steps = [(str(action), does) for action, does in told.loop]
+    return [f"And then for ever:\n{steps_text(steps, MOST_REPEATED, first)}"]
 
 
 def _let_lines(let: Sequence[Let]) -> Iterator[str]:

@@ -76,12 +76,12 @@ def verdict_line(report: Report) -> str:
             return f"{name}: {verdict}, on {runs}"
 
 
-def steps_text(steps: Sequence[tuple[str, str]], most: int) -> str:
+def steps_text(steps: Sequence[tuple[str, str]], most: int, first: int = 1) -> str:
     """A schedule as a list: number, actor, what it did; of more than `most` both ends."""
     wide = max((len(actor) for actor, _ in steps), default=0)
-    digits = len(str(len(steps)))
+    digits = len(str(first + len(steps) - 1))
     rows = []
-    for number, (actor, does) in enumerate(steps, start=1):
+    for number, (actor, does) in enumerate(steps, start=first):
         lead = f"  {number:>{digits}}  {actor:<{wide}}  "
         rows.append(
             textwrap.fill(does, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead))
@@ -109,6 +109,8 @@ def head_text(report: Report) -> str:
     how = SEARCHES[report.strategy] + (f", {report.reduction}" if report.reduction else "")
     cut = report.bounds.get("cut")
     whole = f"cut by {cut}" if cut else "every schedule"
+    if cut == "race":
+        whole = "cut behind the race"
     lines.append(f"  {report.states} states, depth {report.depth}; {whole}; {how}")
     return "\n".join(lines)
 

@@ -39,9 +39,11 @@ def able(name: str) -> Driver:
     driver = DRIVERS[name]
     missing = lacking(driver.modules)
     if missing:
-        raise Lacking(f"driver {name} needs {', '.join(missing)}, which is not installed")
+        needed = f"{', '.join(missing)}, which is not installed"
+        raise Lacking(f"driver {name} needs {needed}; `eplb-real doctor` says what runs here")
     if driver.lacks():
-        raise Lacking(f"driver {name} needs {'; '.join(driver.lacks())}")
+        needed = "; ".join(driver.lacks())
+        raise Lacking(f"driver {name} needs {needed}; `eplb-real doctor` says what runs here")
     return driver
 
 

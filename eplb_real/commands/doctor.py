@@ -21,10 +21,12 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"schema": "eplb-real-doctor/1", **found})
     else:
-        for name, value in found["versions"].items():
-            print(f"{name:<12} {value}")
-        for name, value in found["machine"].items():
-            print(f"{name:<12} {value}")
-        for name, missing in found["drivers"].items():
-            print(f"{name:<12} {'can run' if not missing else 'lacks ' + ', '.join(missing)}")
+        able = {
+            name: "lacks " + ", ".join(missing) if missing else "can run"
+            for name, missing in found["drivers"].items()
+        }
+        rows = {**found["versions"], **found["machine"], **able}
+        wide = max(map(len, rows))
+        for name, value in rows.items():
+            print(f"{name:<{wide}}  {value}")
     return LACKING if any(found["drivers"].values()) else 0

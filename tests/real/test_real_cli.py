@@ -9,17 +9,24 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
+import jsonschema
 import pytest
 
+from eplb_model.schema import schema
 from eplb_real.cli import main
+from eplb_real.run import Outcome
 
 ROOT = Path(__file__).parents[2]
 
 
 def _json(capsys, *arguments: str) -> tuple[int, dict]:
+    """Exit code and document, which is as its schema says."""
     code = main([*arguments, "--json"])
-    return code, json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)
+    jsonschema.validate(found, schema(found["schema"]))
+    return code, found
 
 
 def test_a_replay_that_agrees_exits_0_and_says_what_it_saw(capsys):
@@ -29,6 +36,18 @@ def test_a_replay_that_agrees_exits_0_and_says_what_it_saw(capsys):
     assert [(each["vector"], each["answer"]) for each in found["vectors"]] == [
         ("p2p_lists_differ", "agrees")
     ]
+
+
+def test_the_outcomes_of_the_schema_are_those_of_a_run():
+    runs = schema("eplb-replay/1")["properties"]["vectors"]["items"]["properties"]["runs"]  # type: ignore[index]
+
+    assert runs["items"]["properties"]["outcome"]["enum"] == list(get_args(Outcome))
+
+
+def test_what_gpus_have_shown_is_as_its_schema_says():
+    kept = json.loads((ROOT / "eplb_model/measured/transcripts/gpu2.json").read_text("utf-8"))
+
+    jsonschema.validate(kept, schema(kept["schema"]))
 
 
 def test_a_schedule_of_the_user_is_enforced(capsys):
@@ -73,7 +92,8 @@ def test_a_driver_without_its_library_exits_4(capsys, monkeypatch):
 
     assert main(["replay", "p2p_lists_agree", "--driver", "gloo"]) == 4
     assert capsys.readouterr().err == (
-        "eplb-real: driver gloo needs torch, which is not installed\n"
+        "eplb-real: driver gloo needs torch, which is not installed; "
+        "`eplb-real doctor` says what runs here\n"
     )
 
 
