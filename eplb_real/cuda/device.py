@@ -25,6 +25,7 @@ from cuda.bindings import driver
 from eplb_model.world import CURRENT, Kernel, World
 from eplb_real import nvidia
 from eplb_real.cuda import layout
+from eplb_real.cuda.builds import kernels_with
 from eplb_real.cuda.layout import Words
 from eplb_real.cuda.ledger import Ledger, Work
 from eplb_real.cuda.plans import LaunchPlan, launch_plan, registers_of, shape_of
@@ -38,7 +39,6 @@ PATIENCE = 60.0  # seconds before a kernel leaves by itself
 TAKEN_WITHIN = 3.0  # seconds for a granted step
 POLL = 0.0005
 SETTLED_AFTER = 0.05  # seconds without a change
-PLAIN = 32  # registers that the kernel needs anyhow
 
 Buffers = tuple[str, ...]
 
@@ -229,7 +229,7 @@ class CudaDevice:
 
     def _build(self) -> None:
         wanted = {registers_of(kernel.footprint) for kernel in self._world.kernels.values()}
-        self._binaries = {registers: _built(registers) for registers in sorted(wanted)}
+        self._binaries = {registers: kernels_with(registers) for registers in sorted(wanted)}
         if any(kernel.module is None for kernel in self._world.kernels.values()):
             self.load(None)
 
@@ -395,15 +395,3 @@ def until(come: Callable[[], bool], within: float | None = None) -> bool:
             return False
         time.sleep(POLL)
     return True
-
-
-def _built(registers: int) -> bytes:
-    """The kernel with a footprint of so many registers per thread."""
-    for kept in [0] if registers <= PLAIN else range(registers - PLAIN, registers, 4):
-        limit = ["--maxrregcount=32"] if registers <= PLAIN else []
-        defines = f"{layout.defines()}#define REGISTERS {kept}\n"
-        binary = nvidia.compiled(defines, "vectors.cu", limit)
-        found = nvidia.registers_of(nvidia.loaded(binary, ["act"])["act"])
-        if -(-found // 8) * 8 == registers or registers <= PLAIN:
-            return binary
-    raise DriverError(f"no build of the kernel takes {registers} registers")

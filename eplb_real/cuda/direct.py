@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import nccl.core as nccl
 import torch
 import torch.distributed as dist
 
-from eplb_model.world import World
-from eplb_real.cuda.device import CudaDevice
-from eplb_real.cuda.devices import Devices as StandIns
-from eplb_real.cuda.exchanges import Communicator, NcclDevice
-from eplb_real.cuda.layout import Words
-from eplb_real.cuda.ledger import Ledger
+from eplb_real.cuda.exchanges import Communicator, NcclDevices
 from eplb_real.nccl import Order
 
 
@@ -44,11 +37,7 @@ class Direct(Communicator):
         self._nccl.abort()
 
 
-class Devices(StandIns):
+class Devices(NcclDevices):
     """The GPU of one place, with NCCL called directly."""
 
-    def device(
-        self, world: World, rank: int, words: Words, ledger: Ledger, closed: bool, folder: Path
-    ) -> CudaDevice:
-        """The GPU of the rank."""
-        return NcclDevice(world, rank, words, ledger, Direct, folder)
+    communicator = Direct

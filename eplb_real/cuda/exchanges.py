@@ -24,6 +24,7 @@ from eplb_model.world import World
 from eplb_real import nvidia
 from eplb_real.cuda import layout
 from eplb_real.cuda.device import CudaDevice, CudaStream, until
+from eplb_real.cuda.devices import Devices
 from eplb_real.cuda.layout import Words
 from eplb_real.cuda.ledger import Ledger, Work
 from eplb_real.nccl import Order, orders
@@ -174,6 +175,18 @@ class NcclDevice(CudaDevice):
     def _running(self) -> Iterator[tuple[int, int]]:
         """The launches of stand-ins that have not ended: their block and their CTAs."""
         return ((block, n) for block, n in self._stand_ins.items() if not self._is_over(block))
+
+
+class NcclDevices(Devices):
+    """The GPU of one place whose exchanges are NCCL's; `communicator` says how it is called."""
+
+    communicator: Made
+
+    def device(
+        self, world: World, rank: int, words: Words, ledger: Ledger, closed: bool, folder: Path
+    ) -> CudaDevice:
+        """The GPU of the rank."""
+        return NcclDevice(world, rank, words, ledger, self.communicator, folder)
 
 
 def _no_grant(choice: int | None) -> NoReturn:
