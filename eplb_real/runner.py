@@ -5,7 +5,8 @@ Rules:
   brought about by its own schedule, step by step.
 - A run agrees if its end is what was expected and the model has the run (`eplb_model.refine`).
 - A hang that the model does not have, or a completion where it says there is none, disagrees;
-  unless it is one of the model's in an order that the driver does not keep: that was not reached.
+  unless it is one of the model's in an order that the driver does not keep: that was not reached,
+  and is tried again.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from eplb_real.values import takes_from_peers
 Answer = Literal["agrees", "disagrees", "declined", "inconclusive"]
 
 FREE_RUNS = 3  # of a vector that holds
+TRIES = 3  # of a run whose order was not reached
 CHECK_WITHIN = 120.0  # seconds for the model's own answer
 MOST_STATES = 300_000
 
@@ -168,13 +170,25 @@ class Replay:
         results: list[RunResult] = []
         for number in range(plan.runs):
             order = Order(plan.schedule, wish.seed + number, wish.deadline)
-            results.append(run(scenario, self._driver, self._nursery_for(scenario), order))
-            found = _answer(scenario, report, results[-1], wish.schedule is not None)
-            if found is not None and self._in_another_order(scenario, results[-1]):
-                found = "inconclusive", f"its order was not reached: {found[1]}"
+            result, found = self._reached(scenario, report, order, wish.schedule is not None)
+            results.append(result)
             if found is not None:
                 return replayed(*found, results)
         return replayed("agrees", "", results)
+
+    def _reached(
+        self, scenario: Scenario, report: Report, order: Order, own_schedule: bool
+    ) -> tuple[RunResult, tuple[Answer, str] | None]:
+        """A run, and what it says against agreement; again, if its order was not reached."""
+        for left in reversed(range(TRIES)):
+            result = run(scenario, self._driver, self._nursery_for(scenario), order)
+            found = _answer(scenario, report, result, own_schedule)
+            if found is None or not self._in_another_order(scenario, result):
+                break
+            if not left:
+                why = f"its order was not reached in {TRIES} runs: {found[1]}"
+                return result, ("inconclusive", why)
+        return result, found
 
     def _in_another_order(self, scenario: Scenario, result: RunResult) -> bool:
         """Whether a run that the model lacks is one of its in an order that is not kept here."""

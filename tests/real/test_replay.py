@@ -169,7 +169,22 @@ def test_a_run_in_an_order_that_a_driver_does_not_keep_says_nothing(
         (replayed,) = replay.scenario(scenario, Wish(runs=1))
 
     assert replayed.answer == answer
-    assert replayed.why.startswith("its order was not reached: ") == (answer == "inconclusive")
+    told = replayed.why.startswith("its order was not reached in 3 runs: ")
+    assert told == (answer == "inconclusive")
+
+
+def test_a_run_whose_order_was_not_reached_is_tried_again(monkeypatch, on_threads):
+    scenario = load("head_of_line").scenario()
+    runs = (on_threads(_in_any_order(scenario), seed=seed) for seed in range(100))
+    overtaken = next(run for run in runs if run.outcome == "completed")
+    kept = on_threads(scenario)
+    answers = iter([overtaken, overtaken, kept])
+    monkeypatch.setattr(runner, "run", lambda *_: next(answers))
+
+    with Replay(replace(THREADS, loosened=_in_any_order)) as replay:
+        (replayed,) = replay.scenario(scenario, Wish(runs=1))
+
+    assert (replayed.answer, replayed.runs) == ("agrees", (kept,))
 
 
 def test_what_has_to_be_brought_about_is_declined_where_nobody_grants_steps():
