@@ -19,7 +19,7 @@ from tests.mutants import MUTANTS
 from tests.specs import run, tables
 from tests.specs.agreement import compare
 from tests.specs.handwritten import formulas, models
-from tests.specs.manifest import MANIFEST, differences, read, write
+from tests.specs.manifest import MANIFEST, differences, key, put_together, read, write
 from tests.specs.spin import missing
 from tests.spin_mutants import LAW_MUTANTS, PIECE_MUTANTS
 
@@ -171,6 +171,19 @@ def test_a_manifest_is_written_as_it_is_read(tmp_path):
     write(read(), tmp_path / "manifest.json")
 
     assert (tmp_path / "manifest.json").read_bytes() == MANIFEST.read_bytes()
+
+
+def test_what_came_out_as_before_keeps_its_entry():
+    known = read()
+    found = json.loads(json.dumps(known))
+    for entry in found["models"]:
+        entry["seconds"] += 1
+    found["models"][-1]["states"] += 1
+
+    keys = [key(entry) for entry in known["models"]]
+    whole = put_together(known, found, keys)
+
+    assert whole["models"] == [*known["models"][:-1], found["models"][-1]]
 
 
 @pytest.mark.parametrize("field", ["expected", "states", "transitions", "depth", "our_states"])

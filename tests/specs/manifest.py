@@ -21,6 +21,7 @@ MANIFEST = SPECS / "manifest.json"
 SCHEMA = "eplb-specs-manifest/1"
 PROPERTY = "nothing goes wrong"  # of an exported scenario: the verdict says what does
 COMPARED = ("expected", "states", "transitions", "depth", "our_states", "stalls")
+MEASURED = ("seconds", "memory_mib")
 
 Entry = Mapping[str, Any]
 
@@ -125,8 +126,13 @@ def _label(model: Any) -> str:
 def put_together(
     known: Mapping[str, Any], found: Mapping[str, Any], order: Iterable[str]
 ) -> dict[str, Any]:
-    """What is known, with what was found now in its place; nothing that is not there any more."""
-    entries = {key(entry): entry for each in (known, found) for entry in each["models"]}
+    """What is known, with what was found now in its place; nothing that is not there any more.
+
+    What came out as before keeps its entry, seconds and memory included: a diff shows what changed.
+    """
+    was = {key(entry): entry for entry in known["models"]}
+    now = {key(entry): entry for entry in found["models"]}
+    entries = {**was, **{name: _kept(was.get(name), entry) for name, entry in now.items()}}
     exported = {e["model"]["vector"] for e in found["models"] if not isinstance(e["model"], str)}
     refused = {e["vector"]: e for e in known["refused"] if e["vector"] not in exported}
     refused |= {e["vector"]: e for e in found["refused"]}
@@ -134,6 +140,11 @@ def put_together(
         [entries[name] for name in order if name in entries],
         [refused[name] for name in sorted(refused)],
     )
+
+
+def _kept(was: Entry | None, now: Entry) -> Entry:
+    same = was is not None and all(was.get(f) == now.get(f) for f in now if f not in MEASURED)
+    return was if was is not None and same else now
 
 
 def read(path: Path = MANIFEST) -> dict[str, Any]:
