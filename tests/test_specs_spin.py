@@ -15,10 +15,13 @@ import pytest
 from eplb_model.check import machines
 from eplb_model.export.promela import kernels, model, promela
 from eplb_model.vector import catalogue, load
+from specs.cpu_gpu_event import invariant
+from specs.cpu_gpu_event.invariant import questions
 from tests.mutants import MUTANTS
-from tests.specs import run, tables
+from tests.specs import formulas, run, tables
 from tests.specs.agreement import compare
-from tests.specs.handwritten import formulas, models
+from tests.specs.handwritten import formulas as named_formulas
+from tests.specs.handwritten import models
 from tests.specs.manifest import MANIFEST, differences, key, put_together, read, write
 from tests.specs.spin import missing
 from tests.spin_mutants import LAW_MUTANTS, PIECE_MUTANTS
@@ -131,6 +134,21 @@ def test_without_spin_the_run_says_so_and_exits_with_4(monkeypatch, capsys):
     assert "no spin here" in capsys.readouterr().err
 
 
+def test_without_z3_the_run_says_so_and_exits_with_4(monkeypatch, capsys):
+    monkeypatch.setattr(run, "missing", lambda: None)
+    monkeypatch.setattr(formulas, "is_there", lambda: False)
+
+    assert run.main([]) == run.NO_TOOL
+    assert "no z3 here" in capsys.readouterr().err
+
+
+def test_an_answer_of_z3_that_is_not_expected_differs(monkeypatch, capsys):
+    monkeypatch.setattr(invariant, "invariant", invariant.guarantees)
+
+    assert run.main([formulas.MODEL]) == run.DIFFERS
+    assert "invariant.py inductive: expected: holds is listed" in capsys.readouterr().out
+
+
 # --- the manifest and the tables made from it ------------------------------------------------
 
 
@@ -142,14 +160,17 @@ def test_every_vector_is_in_the_manifest_or_refused_there():
 
 
 def test_every_model_that_is_written_by_hand_is_in_the_manifest():
-    listed = {tuple(e["command"]) for e in read()["models"] if isinstance(e["model"], str)}
+    entries = [e for e in read()["models"] if isinstance(e["model"], str)]
+    listed = {tuple(e["command"]) for e in entries if e["tool"] == "spin"}
+    asked = [e["property"] for e in entries if e["tool"] == "z3"]
 
     assert {model.command for model in models()} == listed
+    assert asked == [each.name for each in questions()]
 
 
 def test_what_a_models_json_asks_for_is_in_its_file():
     for each in models():
-        assert each.claim in {"safety", *formulas(each.folder / each.file)}, each
+        assert each.claim in {"safety", *named_formulas(each.folder / each.file)}, each
 
 
 def test_the_manifest_has_the_verdict_that_the_vector_expects():

@@ -1,4 +1,4 @@
-"""specs/manifest.json: every model that Spin has checked, with the command and what came out.
+"""specs/manifest.json: every model that Spin or z3 has checked, with the command and what came out.
 
 Rules:
 - What a run must find again is compared: expected result, states, transitions, depth.  Seconds and
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.specs.agreement import Compared, Spun
+from tests.specs.formulas import COMMAND, MODEL, Answered
 from tests.specs.handwritten import SPECS, Model
 from tests.specs.spin import PAN_LIVENESS, PAN_SAFETY, SAFETY, SPIN_FLAGS, Searched, fair
 
@@ -84,6 +85,24 @@ def of_model(model: Model, searched: Searched, version: str) -> Entry:
         "seconds": round(searched.seconds, 1),
         "memory_mib": round(searched.memory_mib),
         "version": version,
+    }
+
+
+def of_formulas(answered: Answered) -> Entry:
+    """The entry of a question to z3: no states are visited, and nothing is bounded."""
+    return {
+        "model": MODEL,
+        "tool": "z3",
+        "command": [COMMAND],
+        "property": answered.name,
+        "about": answered.about,
+        "expected": answered.found,
+        "states": None,
+        "transitions": None,
+        "depth": None,
+        "seconds": round(answered.seconds, 1),
+        "memory_mib": round(answered.memory_mib),
+        "version": answered.version,
     }
 
 

@@ -1,10 +1,10 @@
-"""`make specs`: Spin checks every model there is; what it finds is compared with what we say.
+"""`make specs`: Spin and z3 check every model there is; what they find is compared.
 
     python -m tests.specs.run             compare with specs/manifest.json
     python -m tests.specs.run --rewrite   write it, and the tables made from it
     python -m tests.specs.run async_eplb  only what has this in its name; --rewrite keeps the rest
 
-Exit codes: 0 all agree, 1 something differs, 4 Spin or a C compiler is missing.
+Exit codes: 0 all agree, 1 something differs, 4 Spin, a C compiler or z3 is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from eplb_model.check import machines
 from eplb_model.scenario import Scenario
 from eplb_model.vector import catalogue, load
-from tests.specs import manifest, tables
+from tests.specs import formulas, manifest, tables
 from tests.specs.agreement import Compared, compare
 from tests.specs.handwritten import Checked, Model, batches, check_batch, models
 from tests.specs.spin import missing, version
@@ -45,6 +45,8 @@ def everything() -> Iterator[str]:
     """The keys of all that there is to check, in the order of the manifest."""
     for model in models():
         yield manifest.key_of(model.name, model.claim, model.command)
+    for name in formulas.names():
+        yield manifest.key_of(formulas.MODEL, name, [formulas.COMMAND])
     for where, _ in scenarios():
         yield manifest.key_of(where, manifest.PROPERTY, manifest.commands(where, fair_for=0))
 
@@ -81,7 +83,8 @@ def run(known: Mapping[str, Any], chosen: Sequence[str]) -> tuple[dict[str, Any]
             _progress(number, len(everything))
         compared = {name: future.result() for future, name in asked.items()}
         checked = [each for future in by_hand for each in future.result()]
-    return _collect(wheres, compared, checked)
+    answered = formulas.answers() if _is_chosen(formulas.MODEL, chosen) else ()
+    return _collect(wheres, compared, checked, answered)
 
 
 def _is_chosen(name: str, chosen: Sequence[str]) -> bool:
@@ -99,7 +102,10 @@ def _name(model: object) -> str:
 
 
 def _collect(
-    wheres: Sequence[Where], compared: Mapping[str, Compared], checked: Sequence[Checked]
+    wheres: Sequence[Where],
+    compared: Mapping[str, Compared],
+    checked: Sequence[Checked],
+    answered: Sequence[formulas.Answered],
 ) -> tuple[dict[str, Any], list[str]]:
     entries: list[manifest.Entry] = []
     refused: list[manifest.Entry] = []
@@ -113,6 +119,10 @@ def _collect(
         if found.differs:
             words = " ".join((model.name, *model.definitions, model.claim))
             problems.append(f"{words}: {found.differs}")
+    for each in answered:
+        entries.append(manifest.of_formulas(each))
+        if each.differs:
+            problems.append(f"{formulas.MODEL} {each.name}: {each.differs}")
     for where in wheres:
         answer = compared[_name(where)]
         if answer.refused is not None:
@@ -132,7 +142,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     tool = missing()
     if tool is not None:
-        sys.stderr.write(f"make specs: no {tool} here; on Debian: apt-get install spin gcc tcc\n")
+        install = "apt-get install spin gcc libc6-dev tcc"
+        sys.stderr.write(f"make specs: no {tool} here; on Debian: {install}\n")
+        return NO_TOOL
+    if not formulas.is_there():
+        sys.stderr.write("make specs: no z3 here; pip install z3-solver\n")
         return NO_TOOL
     began = time.monotonic()
     known = manifest.read()
