@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from eplb_model.check import machines
+from eplb_model.export.promela import formulas as formulas_of_models
 from eplb_model.export.promela import kernels, model, promela
 from eplb_model.vector import catalogue, load
 from specs.cpu_gpu_event import invariant
 from specs.cpu_gpu_event.invariant import questions
 from tests.mutants import MUTANTS
 from tests.specs import formulas, run, tables
-from tests.specs.agreement import compare
+from tests.specs.agreement import broken_formulas, compare
 from tests.specs.handwritten import formulas as named_formulas
 from tests.specs.handwritten import models
 from tests.specs.manifest import MANIFEST, differences, key, put_together, read, write
@@ -53,6 +54,36 @@ def test_spin_and_our_search_agree_state_by_state(name):
     assert found.spun is not None
     assert found.spun.verdict == found.ours == expected(name)
     assert found.spun.states == found.our_states
+
+
+@needs_spin
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("coop_vs_nccl_opposite_order", ("no_deadlock",)),
+        ("cpu_gpu_event_other_stream", ("no_race",)),
+        ("cpu_gpu_event_double_record", ("no_error",)),
+        ("request_never_received", ("ends_well",)),
+        ("versions_differ_at_one_step", ("always_0",)),
+        ("worker_dies_silently", ("goes_on_eplb_0",)),
+        ("cycle_never_ends", ("eventually_1",)),
+        ("nothing_is_ever_asked", ("unreached_0", "unreached_1", "unreached_2")),
+        ("handshake_cycle", ()),
+    ],
+)
+def test_spin_finds_the_formula_broken_that_belongs_to_the_verdict(name, broken):
+    assert tuple(broken_formulas(promela(first(name)))) == broken
+
+
+@needs_spin
+@pytest.mark.slow
+def test_a_formula_that_does_not_fit_the_verdict_is_a_difference(monkeypatch):
+    monkeypatch.setattr(formulas_of_models, "races", lambda _: [])
+
+    found = compare("cpu_gpu_event_other_stream", first("cpu_gpu_event_other_stream"))
+
+    assert found.differs == "formulas: all hold, verdict race"
 
 
 @needs_spin
@@ -207,7 +238,9 @@ def test_what_came_out_as_before_keeps_its_entry():
     assert whole["models"] == [*known["models"][:-1], found["models"][-1]]
 
 
-@pytest.mark.parametrize("field", ["expected", "states", "transitions", "depth", "our_states"])
+@pytest.mark.parametrize(
+    "field", ["expected", "states", "transitions", "depth", "our_states", "broken"]
+)
 def test_a_result_that_has_changed_is_a_difference(field):
     known = read()
     changed = json.loads(json.dumps(known))

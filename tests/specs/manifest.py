@@ -21,7 +21,7 @@ from tests.specs.spin import PAN_LIVENESS, PAN_SAFETY, SAFETY, SPIN_FLAGS, Searc
 MANIFEST = SPECS / "manifest.json"
 SCHEMA = "eplb-specs-manifest/1"
 PROPERTY = "nothing goes wrong"  # of an exported scenario: the verdict says what does
-COMPARED = ("expected", "states", "transitions", "depth", "our_states", "stalls")
+COMPARED = ("expected", "states", "transitions", "depth", "our_states", "stalls", "broken")
 MEASURED = ("seconds", "memory_mib")
 
 Entry = Mapping[str, Any]
@@ -44,6 +44,7 @@ def of_scenario(where: Mapping[str, Any], found: Compared, spun: Spun, version: 
         "transitions": spun.transitions,
         "depth": spun.depth,
         "our_states": found.our_states,
+        "broken": None if found.broken is None else list(found.broken),
         "stalls": spun.stalls,
         "seconds": round(spun.seconds, 1),
         "memory_mib": round(spun.memory_mib),
@@ -162,8 +163,9 @@ def put_together(
 
 
 def _kept(was: Entry | None, now: Entry) -> Entry:
-    same = was is not None and all(was.get(f) == now.get(f) for f in now if f not in MEASURED)
-    return was if was is not None and same else now
+    if was is None or list(was) != list(now):
+        return now
+    return was if all(was[field] == now[field] for field in now if field not in MEASURED) else now
 
 
 def read(path: Path = MANIFEST) -> dict[str, Any]:

@@ -24,12 +24,16 @@ z3 visits no states: what it says holds for any number of rounds.
 EXPORTED = """\
 ## Exported vectors
 
+*Formulas* are those of the model that some run breaks, by name; `-` where they are not asked.
 *Ours* is how many states our plain search visits; `verdict` where only that is compared.
 *Stalls* says whether Spin was asked for silent stalls; they need somebody who goes on for ever.
 """
 
 BY_HAND = ("model", "defines", "property", "says", "result", "states", "depth")
-VECTORS = ("vector", "settings", "verdict", "states", "transitions", "depth", "ours", "stalls")
+VECTORS = (
+    *("vector", "settings", "verdict", "formulas", "states", "transitions", "depth", "ours"),
+    "stalls",
+)
 
 Manifest = Mapping[str, Any]
 Row = Sequence[object]
@@ -102,7 +106,8 @@ def _exported(entry: Mapping[str, Any]) -> Row:
     settings = ", ".join(f"{name}={value}" for name, value in named.items()) or "-"
     ours = "verdict" if entry["our_states"] is None else entry["our_states"]
     counts = (entry["states"], entry["transitions"], entry["depth"])
-    return model["vector"], settings, entry["expected"], *counts, ours, entry["stalls"]
+    broken = "-" if entry["broken"] is None else ", ".join(entry["broken"]) or "all hold"
+    return model["vector"], settings, entry["expected"], broken, *counts, ours, entry["stalls"]
 
 
 def _table(head: Sequence[str], rows: Iterator[Row]) -> str:

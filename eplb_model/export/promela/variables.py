@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
+from eplb_model.export.promela.device import count_name
 from eplb_model.export.promela.layout import Layout
 from eplb_model.export.promela.meetings import pairs
 from eplb_model.world import CURRENT
@@ -114,8 +116,8 @@ def _counts(layout: Layout) -> Iterator[str]:
     ranks, counted = len(layout.world.ranks), sorted(layout.world.counted)
     yield "\ntypedef Count { byte launched; int completed }  /* bit n: launch n has ended */"
     yield f"Count count[{len(counted) * ranks}];"
-    for number, name in enumerate(counted):
-        yield f"/* count[{number * ranks} + rank]: {name} */"
+    for number, (name, rank) in enumerate(product(counted, range(ranks))):
+        yield f"#define {count_name(rank, name)} {number}"
 
 
 def _names_current(layout: Layout) -> bool:
