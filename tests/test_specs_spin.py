@@ -14,18 +14,19 @@ import pytest
 
 from eplb_model.check import machines
 from eplb_model.export.promela import formulas as formulas_of_models
-from eplb_model.export.promela import kernels, model, promela
+from eplb_model.export.promela import model, promela
 from eplb_model.vector import catalogue, load
 from specs.cpu_gpu_event import invariant
 from specs.cpu_gpu_event.invariant import questions
+from tests.battery import CASES
 from tests.mutants import MUTANTS
 from tests.specs import formulas, run, tables
-from tests.specs.agreement import broken_formulas, compare
+from tests.specs.agreement import agree, broken_formulas, compare
 from tests.specs.handwritten import formulas as named_formulas
 from tests.specs.handwritten import models
 from tests.specs.manifest import MANIFEST, differences, key, put_together, read, write
 from tests.specs.spin import missing
-from tests.spin_mutants import LAW_MUTANTS, PIECE_MUTANTS
+from tests.spin_mutants import GENERATOR_MUTANTS, LAW_MUTANTS, PIECE_MUTANTS
 
 ROOT = Path(__file__).resolve().parent.parent
 ABSENT = missing()
@@ -33,8 +34,8 @@ needs_spin = pytest.mark.skipif(ABSENT is not None, reason=f"needs {ABSENT}: apt
 
 
 def first(name):
-    """A vector under the first setting of every switch that stands for several."""
-    scenario = load(name).scenario()
+    """A vector, or a case, under the first setting of every switch that stands for several."""
+    scenario = CASES[name].scenario if name in CASES else load(name).scenario()
     return scenario.on(next(machines(scenario)))
 
 
@@ -111,30 +112,23 @@ def disagreement(mutant, monkeypatch):
         return text.replace(mutant.old, mutant.new)
 
     monkeypatch.setattr(model, "piece", piece)
-    return compare(mutant.vector, first(mutant.vector)).differs
-
-
-GENERATOR_MUTANTS = (  # what is replaced, by what, and the vector that notices
-    (kernels, "_meets", lambda *_: "", "coop_vs_nccl_opposite_order"),
-    (model, "race", lambda _: "false", "cpu_gpu_event_other_stream"),
-    (model, "broken_claim", lambda _: "false", "versions_differ_at_one_step"),
-    (model, "ends_badly", lambda _: "false", "request_never_received"),
-)
+    return compare(mutant.where, first(mutant.where)).differs
 
 
 @needs_spin
 @pytest.mark.slow
-@pytest.mark.parametrize(("module", "name", "instead", "vector"), GENERATOR_MUTANTS)
-def test_every_mutant_of_what_is_generated_is_noticed(module, name, instead, vector, monkeypatch):
-    monkeypatch.setattr(module, name, instead)
+@pytest.mark.parametrize("mutant", GENERATOR_MUTANTS, ids=lambda each: each.name)
+def test_every_mutant_of_what_is_generated_is_noticed(mutant, monkeypatch):
+    monkeypatch.setattr(mutant.module, mutant.name, lambda *_: mutant.instead)
 
-    assert compare(vector, first(vector)).differs
+    assert compare(mutant.where, first(mutant.where)).differs
 
 
 @needs_spin
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "vector"), LAW_MUTANTS)
-def test_every_mutant_of_our_law_is_noticed(name, vector, tmp_path):
+@pytest.mark.parametrize(("name", "where"), LAW_MUTANTS)
+def test_every_mutant_of_our_law_is_noticed(name, where, tmp_path):
+    called = f"{run.CASE}{where}" if where in CASES else where
     mutant = next(each for each in MUTANTS if each.name == name)
     text = (ROOT / "eplb_model" / mutant.file).read_text(encoding="utf-8")
     assert text.count(mutant.old) == 1
@@ -145,7 +139,7 @@ def test_every_mutant_of_our_law_is_noticed(name, vector, tmp_path):
     (tmp_path / "eplb_model" / mutant.file).write_text(changed, encoding="utf-8")
 
     done = subprocess.run(
-        [sys.executable, "-m", "tests.specs.run", vector],
+        [sys.executable, "-m", "tests.specs.run", called],
         env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))},
         cwd=tmp_path,
         capture_output=True,
@@ -155,7 +149,7 @@ def test_every_mutant_of_our_law_is_noticed(name, vector, tmp_path):
     )
 
     assert done.returncode == run.DIFFERS, done.stderr
-    assert f"DIFFERS  {vector}: " in done.stdout
+    assert f"DIFFERS  {called}: " in done.stdout
 
 
 def test_without_spin_the_run_says_so_and_exits_with_4(monkeypatch, capsys):
@@ -188,6 +182,21 @@ def test_every_vector_is_in_the_manifest_or_refused_there():
     listed = {e["model"]["vector"] for e in known["models"] if not isinstance(e["model"], str)}
 
     assert listed | {each["vector"] for each in known["refused"]} == {v.name for v in catalogue()}
+
+
+def test_every_case_of_the_battery_was_asked_or_refused():
+    known = read()["cases"]
+
+    assert known["checked"] + known["refused"] == len(list(run.cases()))
+
+
+@needs_spin
+@pytest.mark.parametrize("name", ["g17b_a_gang_passes_a_cluster_that_waits"])
+def test_spin_agrees_on_a_case_of_the_battery(name):
+    found = agree(name, first(name))
+
+    assert found.spun is not None
+    assert (found.differs, found.spun.states) == ("", found.our_states)
 
 
 def test_every_model_that_is_written_by_hand_is_in_the_manifest():

@@ -81,7 +81,18 @@ class Compared:
 
 
 def compare(name: str, scenario: Scenario, known_states: int | None = None) -> Compared:
-    """Ask both; `known_states` saves a plain search of ours that would be cut."""
+    """Ask both, and for each formula; `known_states` saves a plain search that would be cut."""
+    found = agree(name, scenario, known_states)
+    if found.spun is None or found.differs:
+        return found
+    try:
+        return _with_formulas(found, promela(scenario), found.spun)
+    except SpinFailed as reason:
+        return replace(found, differs=f"formulas: {reason}")
+
+
+def agree(name: str, scenario: Scenario, known_states: int | None = None) -> Compared:
+    """Ask both for the verdict, and for every state where that is no more than a bound."""
     try:
         exported = promela(scenario)
     except CannotExport as reason:
@@ -94,12 +105,6 @@ def compare(name: str, scenario: Scenario, known_states: int | None = None) -> C
     found = Compared(name, None, spun, ours)
     if ours != spun.verdict:
         return replace(found, differs=f"verdict: Spin {spun.verdict}, ours {ours}")
-    try:
-        found = _with_formulas(found, exported, spun)
-    except SpinFailed as reason:
-        return replace(found, differs=f"formulas: {reason}")
-    if found.differs:
-        return found
     if max(spun.states, known_states or 0) > PLAIN_BOUND:
         return found
     plain = explore(scenario.world, bounds=Bounds(max_states=PLAIN_BOUND * 2))

@@ -4,6 +4,7 @@ Rules:
 - What a run must find again is compared: expected result, states, transitions, depth.  Seconds and
   memory are those of the machine that wrote the file, for orientation.
 - `refused` lists the scenarios that the export has no words for, each with the reason.
+- `cases` counts the cases of the battery that Spin was asked about and those without words.
 """
 
 from __future__ import annotations
@@ -27,9 +28,12 @@ MEASURED = ("seconds", "memory_mib")
 Entry = Mapping[str, Any]
 
 
-def document(entries: Iterable[Entry], refused: Iterable[Entry]) -> dict[str, Any]:
+def document(
+    entries: Iterable[Entry], refused: Iterable[Entry], cases: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     """The whole manifest."""
-    return {"schema": SCHEMA, "models": list(entries), "refused": list(refused)}
+    listed = {"schema": SCHEMA, "models": list(entries), "refused": list(refused)}
+    return {**listed, "cases": dict(cases or {})}
 
 
 def of_scenario(where: Mapping[str, Any], found: Compared, spun: Spun, version: str) -> Entry:
@@ -136,6 +140,8 @@ def differences(known: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
             ]
     if known["refused"] != found["refused"]:
         lines.append("the list of scenarios that the export refuses has changed")
+    if known["cases"] and known["cases"] != found["cases"]:
+        lines.append(f"cases of the battery: {known['cases']} are listed, {found['cases']} found")
     return lines
 
 
@@ -159,6 +165,7 @@ def put_together(
     return document(
         [entries[name] for name in order if name in entries],
         [refused[name] for name in sorted(refused)],
+        found["cases"] if found["cases"].get("checked") else known["cases"],
     )
 
 
@@ -181,5 +188,6 @@ def write(found: Mapping[str, Any], path: Path = MANIFEST) -> None:
     lines = ["{", f' "schema": {json.dumps(found["schema"])},']
     for name in ("models", "refused"):
         rows = [f"  {json.dumps(each, ensure_ascii=False)}" for each in found[name]]
-        lines += [f' "{name}": [', ",\n".join(rows), " ]" + ("," if name == "models" else "")]
+        lines += [f' "{name}": [', ",\n".join(rows), " ],"]
+    lines.append(f' "cases": {json.dumps(found["cases"])}')
     path.write_text("\n".join([*lines, "}", ""]))

@@ -3,6 +3,7 @@
     python -m tests.specs.run             compare with specs/manifest.json
     python -m tests.specs.run --rewrite   write it, and the tables made from it
     python -m tests.specs.run async_eplb  only what has this in its name; --rewrite keeps the rest
+    python -m tests.specs.run "case "     only the cases of the battery
 
 Exit codes: 0 all agree, 1 something differs, 4 Spin, a C compiler or z3 is missing.
 """
@@ -19,12 +20,14 @@ from typing import Any
 from eplb_model.check import machines
 from eplb_model.scenario import Scenario
 from eplb_model.vector import catalogue, load
+from tests.battery import CASES
 from tests.specs import formulas, manifest, tables
-from tests.specs.agreement import Compared, compare
+from tests.specs.agreement import Compared, agree, compare
 from tests.specs.handwritten import Checked, Model, batches, check_batch, models
 from tests.specs.spin import missing, version
 
 DIFFERS, NO_TOOL = 1, 4
+CASE = "case "  # before the name of a case of the battery
 JOBS = 2
 
 Where = Mapping[str, Any]
@@ -41,6 +44,13 @@ def scenarios() -> Iterator[tuple[Where, Scenario]]:
             yield ({**where, "switches": switches} if switches else where), scenario.on(machine)
 
 
+def cases() -> Iterator[tuple[str, Scenario]]:
+    """Every case of the battery, each of which pins one rule of the law."""
+    for name, case in CASES.items():
+        for machine in machines(case.scenario):
+            yield name, case.scenario.on(machine)
+
+
 def everything() -> Iterator[str]:
     """The keys of all that there is to check, in the order of the manifest."""
     for model in models():
@@ -55,7 +65,7 @@ def _part(known: Mapping[str, Any], chosen: Sequence[str]) -> dict[str, Any]:
     """What is written down of the models that were chosen."""
     entries = [e for e in known["models"] if _is_chosen(_called(e["model"]), chosen)]
     refused = [e for e in known["refused"] if _is_chosen(e["vector"], chosen)]
-    return manifest.document(entries, refused)
+    return manifest.document(entries, refused, {} if chosen else known["cases"])
 
 
 def _called(model: Any) -> str:
@@ -64,6 +74,11 @@ def _called(model: Any) -> str:
 
 def _scenario_at(where: Where) -> Scenario:
     return load(where["vector"]).scenario(where.get("set"), where.get("switches"))
+
+
+def _compare_case(number: int) -> Compared:
+    name, scenario = list(cases())[number]
+    return agree(name, scenario)
 
 
 def _compare(where: Where, known_states: int | None) -> Compared:
@@ -78,13 +93,26 @@ def run(known: Mapping[str, Any], chosen: Sequence[str]) -> tuple[dict[str, Any]
     with ProcessPoolExecutor(JOBS) as pool:
         by_hand = [pool.submit(check_batch, group) for group in groups]
         asked = {pool.submit(_compare, w, states.get(_name(w))): _name(w) for w in wheres}
-        everything: list[Future[Any]] = [*by_hand, *asked]
+        numbers = [n for n, (name, _) in enumerate(cases()) if _is_chosen(f"{CASE}{name}", chosen)]
+        pinned = [pool.submit(_compare_case, number) for number in numbers]
+        everything: list[Future[Any]] = [*by_hand, *asked, *pinned]
         for number, _ in enumerate(as_completed(everything), 1):
             _progress(number, len(everything))
         compared = {name: future.result() for future, name in asked.items()}
         checked = [each for future in by_hand for each in future.result()]
     answered = formulas.answers() if _is_chosen(formulas.MODEL, chosen) else ()
-    return _collect(wheres, compared, checked, answered)
+    found, problems = _collect(wheres, compared, checked, answered)
+    return _with_cases(found, problems, [future.result() for future in pinned])
+
+
+def _with_cases(
+    found: dict[str, Any], problems: list[str], answers: Sequence[Compared]
+) -> tuple[dict[str, Any], list[str]]:
+    """The same with the cases of the battery, which are counted: each pins its own answer."""
+    refused = sum(1 for each in answers if each.refused is not None)
+    counts = {"checked": len(answers) - refused, "refused": refused}
+    differ = [f"{CASE}{each.name}: {each.differs}" for each in answers if each.differs]
+    return {**found, "cases": counts}, problems + differ
 
 
 def _is_chosen(name: str, chosen: Sequence[str]) -> bool:
@@ -160,8 +188,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problems += manifest.differences(_part(known, options.chosen), found)
     sys.stdout.write("".join(f"DIFFERS  {problem}\n" for problem in problems))
     counts = f"{len(found['models'])} checked, {len(found['refused'])} refused by the export"
+    pinned = (
+        f"{found['cases']['checked']} cases of the battery, {found['cases']['refused']} refused"
+    )
     seconds = time.monotonic() - began
-    sys.stdout.write(f"{counts}, {len(problems)} differ; {seconds:.0f} s\n")
+    sys.stdout.write(f"{counts}; {pinned}; {len(problems)} differ; {seconds:.0f} s\n")
     return DIFFERS if problems else 0
 
 

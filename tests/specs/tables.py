@@ -29,6 +29,7 @@ EXPORTED = """\
 *Stalls* says whether Spin was asked for silent stalls; they need somebody who goes on for ever.
 """
 
+BATTERY = "../tests/battery.py"
 BY_HAND = ("model", "defines", "property", "says", "result", "states", "depth")
 VECTORS = (
     *("vector", "settings", "verdict", "formulas", "states", "transitions", "depth", "ours"),
@@ -68,6 +69,12 @@ def _summary(manifest: Manifest) -> Iterator[Row]:
             _most(exported),
             exported[0]["version"],
         )
+    cases = manifest["cases"]
+    if cases:
+        total = cases["checked"] + cases["refused"]
+        said = f"{cases['checked']} of {total}, state by state"
+        tool = exported[0]["version"]
+        yield f"[cases of the battery]({BATTERY}), a rule each", said, "as pinned", "-", tool
     if manifest["refused"]:
         yield "vectors that the export refuses", len(manifest["refused"]), "-", "-", "-"
 

@@ -128,8 +128,8 @@ def _names_current(layout: Layout) -> bool:
 def _thread_fields(layout: Layout, kinds: set[str]) -> Iterator[str]:
     if layout.world.streams:
         yield "        byte pending[PENDING];        /* by stream: items that a call waits for */\n"
-    if kinds & {"set_device", "set_stream"} or _names_current(layout):
-        devices = max(len(layout.devices(rank)) for rank in range(len(layout.world.ranks)))
+    devices = max(len(layout.devices(rank)) for rank in range(len(layout.world.ranks)))
+    if kinds & {"set_device", "set_stream"} or _names_current(layout) or devices > 1:
         yield "        byte device;                           /* its current device */\n"
         yield f"        byte chosen[{devices}];  /* stream + 1 that it has set, by device */\n"
     if any(kind.startswith("cpu_gpu_event") for kind in kinds):
