@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import NamedTuple
 
-from eplb_model.export.promela import constants, device, formulas, kernels, model
+from eplb_model.export.promela import constants, device, formulas, groups, kernels, model
 
 
 @dataclass(frozen=True)
@@ -301,6 +301,20 @@ PIECE_MUTANTS = (
         "",
         "requests_of_a_pair_meet_in_order",
     ),
+    PieceMutant(
+        "the first of what is kept stays",
+        "groups",
+        "thread[t].kept[i_ - 1] = thread[t].kept[i_];",
+        "",
+        "what_is_kept_is_submitted_in_the_order_of_the_calls",
+    ),
+    PieceMutant(
+        "what is dropped is kept",
+        "groups",
+        ":: thread[t].keeps > 0 -> forget_first(t)",
+        ":: false -> skip",
+        "a_dropped_batch_is_gone_and_the_group_closed",
+    ),
 )
 
 
@@ -332,6 +346,7 @@ GENERATOR_MUTANTS = (
     GeneratorMutant(
         constants, "_rank", "#define group_rank(s, g) 0", "g31d_then_where_the_fewest_are_full"
     ),
+    GeneratorMutant(groups, "_kept", [], "the_end_of_a_group_waits_for_the_context_lock"),
     GeneratorMutant(
         kernels,
         "_hands_over",

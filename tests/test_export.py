@@ -161,10 +161,7 @@ REFUSED = [
     "freed_block_held_until_wait",
     "freed_block_reused_in_flight",
     "gang_bars_later_kernels",
-    "group_closed_on_error",
-    "group_end_blocks_in_launch",
     "head_of_line",
-    "pynccl_group_left_open",
     "split_of_an_sm",
     "waiting_kernel_bars_its_priority",
 ]

@@ -95,8 +95,8 @@ def _with_room(call: Call, stream: str, guard: str, effect: tuple[str, ...]) -> 
     yield Step(0, all_of((guard, f"!{room}", free)), (take,))
 
 
-@emits("launch")
-def _launch(call: Call) -> Steps:
+def launch_steps(call: Call) -> Steps:
+    """The steps of a launch that is not kept in a group.  specs/semantics.md#launch"""
     op, layout = call.op, call.layout
     if op.gil:
         raise CannotExport("a launch with the interpreter lock (gil)")

@@ -15,7 +15,7 @@ from functools import cache
 from importlib import resources
 
 from eplb_model.export.cannot import CannotExport
-from eplb_model.export.promela import host, meetings
+from eplb_model.export.promela import groups, host, meetings
 from eplb_model.export.promela.call import EMITTERS, Call, Step
 from eplb_model.export.promela.constants import constants
 from eplb_model.export.promela.formulas import Process, define, folded, formulas, nfair
@@ -38,7 +38,7 @@ from eplb_model.world import CURRENT, HostOperation
 
 __all__ = ["Exported", "promela"]
 
-REGISTERED = (host, meetings)  # modules that register emitters when they are imported
+REGISTERED = (groups, host, meetings)  # modules that register emitters when they are imported
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,8 @@ def _law(layout: Layout) -> Iterator[str]:
         yield from (piece("streams"), piece("waits" if waits else "no_waits"))
         yield piece("roomy" if all(world.roomy) else "crowded")
         yield from (piece("calls"), piece("meetings"))
+    if groups.most_kept(layout):
+        yield piece("groups")
     if any(kind.startswith("cpu_gpu_event") for kind in kinds):
         yield piece("event")
     if kinds & {"all_reduce", "barrier"}:
@@ -212,7 +214,9 @@ def _steps(layout: Layout, actor: Actor, pc: int) -> list[Step]:
     ]
 
 
-DEVICE_CALLS = ("launch", "device_synchronize", "free", "host_free", "empty_cache", "load")
+DEVICE_CALLS = (
+    *("launch", "group_end", "device_synchronize", "free", "host_free", "empty_cache", "load"),
+)
 
 
 def _readings(layout: Layout, actor: Actor, pc: int) -> Iterator[tuple[str, Call]]:

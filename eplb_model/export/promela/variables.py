@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from eplb_model.export.promela.device import count_name
+from eplb_model.export.promela.groups import most_kept
 from eplb_model.export.promela.layout import Layout
 from eplb_model.export.promela.meetings import pairs
 from eplb_model.world import CURRENT
@@ -132,6 +133,11 @@ def _thread_fields(layout: Layout, kinds: set[str]) -> Iterator[str]:
     if kinds & {"set_device", "set_stream"} or _names_current(layout) or devices > 1:
         yield "        byte device;                           /* its current device */\n"
         yield f"        byte chosen[{devices}];  /* stream + 1 that it has set, by device */\n"
+    if most_kept(layout):
+        yield "        byte depth;                            /* of its open NCCL group */\n"
+        yield "        byte keeps;                            /* launches in the group ... */\n"
+        yield "        byte kept[KEEPS];                      /* ... what each is ... */\n"
+        yield "        byte into[KEEPS];                      /* ... and its stream + 1 */\n"
     if any(kind.startswith("cpu_gpu_event") for kind in kinds):
         yield "        byte object;                         /* mark + 1 that a wait has loaded */\n"
     if kinds & {"all_reduce", "barrier"}:
