@@ -315,6 +315,13 @@ PIECE_MUTANTS = (
         ":: false -> skip",
         "a_dropped_batch_is_gone_and_the_group_closed",
     ),
+    PieceMutant(
+        "a rank with room starts nothing",
+        "crowded",
+        ":: roomy(r) -> stream[s_].started = ctas(head(s_))",
+        ":: roomy(r) -> skip",
+        "g10_a_regular_kernel_starts_with_what_is_free",
+    ),
 )
 
 

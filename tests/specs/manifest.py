@@ -165,7 +165,7 @@ def put_together(
     return document(
         [entries[name] for name in order if name in entries],
         [refused[name] for name in sorted(refused)],
-        found["cases"] if found["cases"].get("checked") else known["cases"],
+        found["cases"] or known["cases"],
     )
 
 

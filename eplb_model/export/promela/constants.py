@@ -141,6 +141,7 @@ def _crowded(layout: Layout) -> Iterator[str]:
     machine = world.machine
     switches = machine.switches
     strict = switches.priority == "strict"
+    yield f"#define roomy(r) {_table('(r)', [int(room) for room in world.roomy])}"
     yield CROWDED + f"#define GROUPS {len(machine.groups)}"
     yield f"#define SMS {machine.sms}"
     yield f"#define SEATS {max(world.kernels[name].ctas for name in layout.kernels)}"
