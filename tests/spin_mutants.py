@@ -322,6 +322,13 @@ PIECE_MUTANTS = (
         ":: roomy(r) -> skip",
         "g10_a_regular_kernel_starts_with_what_is_free",
     ),
+    PieceMutant(
+        "where there is room a kernel starts with one CTA",
+        "roomy",
+        "stream[k_].started = ctas(head(k_))",
+        "stream[k_].started = 1",
+        "deepep_ll_async_eplb_over_gloo",
+    ),
 )
 
 

@@ -5,6 +5,7 @@ Without Spin and a C compiler these tests are skipped; `make specs` runs the who
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,13 @@ def test_a_mutant_of_the_promela_law_is_noticed(mutant, monkeypatch):
 @pytest.mark.parametrize("mutant", PIECE_MUTANTS[1:], ids=lambda each: each.name.replace(" ", "_"))
 def test_every_mutant_of_the_promela_law_is_noticed(mutant, monkeypatch):
     assert disagreement(mutant, monkeypatch)
+
+
+def test_every_piece_of_the_promela_law_that_does_anything_has_a_mutant():
+    law = Path(model.__file__).parent / "law"
+    does = {file.stem for file in law.glob("*.pml") if re.search(r"=|->|assert", file.read_text())}
+
+    assert {mutant.piece for mutant in PIECE_MUTANTS} == does
 
 
 def disagreement(mutant, monkeypatch):
