@@ -22,7 +22,7 @@ help:
 	@echo 'make test-all  the same with the slow tests, vLLM'\''s own classes and 20 times as many generated examples'
 	@echo 'make browser   the pages in a real browser (needs chromium and its driver)'
 	@echo 'make gpu       on a GPU host: the hang, its cures, the vectors, events and communicators'
-	@echo 'make specs     Spin checks every model of specs/ and every vector that Promela can say (needs spin, gcc; tcc makes it fast)'
+	@echo 'make specs     Spin and z3 check every model of specs/, and every vector that Promela can say (needs spin, gcc; tcc makes it fast)'
 	@echo 'make bench     what searches cost beside Spin and closed forms, with targets; BENCH=--quick, or BENCH=a part'
 	@echo 'make docs      the reference of what users import, as pages in site/'
 	@echo 'make lint      ruff, mypy and the import contracts'
@@ -71,8 +71,8 @@ test: lint
 test-all: lint
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n 2 -m 'slow or vllm or not slow'
 
-# Exit code 4 without Spin: apt-get install spin gcc tcc libc6-dev.
-specs: $(RUNTIME)
+# Exit code 4 without Spin or gcc: apt-get install spin gcc tcc libc6-dev.
+specs: $(TOOLS)
 	@PYTHONPATH=. $(BIN)/python -m tests.specs.run
 
 docs: $(TOOLS)

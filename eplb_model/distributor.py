@@ -1,14 +1,15 @@
 """What a GPU does by itself, at once: pass what is satisfied, take in kernels, place CTAs.
 
-Rules (specs/semantics.md#distributor; G6, G10-G17a):
-- Work at the head of a stream is *ready* unless an unsatisfied wait stands before it in the same
-  hardware queue.  Waits that are satisfied are passed, kernels that are ready arrive.
+Rules (specs/semantics.md#distributor; G5a, G6, G10-G17c):
+- Work at the head of a stream is *ready* unless unsatisfied waits of other streams stand before it
+  in the same hardware queue: one where the map is fixed, one for each queue where streams take
+  queues as they need them.  Waits that are satisfied are passed, kernels that are ready arrive.
 - Kernels are served in order of arrival, the more urgent priority first; nobody overtakes a gang
   that arrived earlier (G12, G14, G17a).
 - Where everything fits at once (`World.roomy`) seats are counted and have no numbers.
 - A gang takes all its seats or none and, while it waits, bars every later kernel.
-- A regular kernel without clusters that waits bars those of its priority and below that come after
-  it (G17); a waiting clustered kernel bars nobody.
+- A regular kernel that waits keeps, from the regular kernels served after it, every group in which
+  one of its clusters could be (G17, G17c); a gang passes it (G17b).
 """
 
 from __future__ import annotations

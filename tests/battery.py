@@ -15,6 +15,7 @@ from tests import (
     cases_one_sided,
     cases_requests,
     cases_streams,
+    cases_waiting,
 )
 from tests.cases import CASES, got
 
@@ -28,6 +29,7 @@ __all__ = [
     "cases_one_sided",
     "cases_requests",
     "cases_streams",
+    "cases_waiting",
     "failures",
     "got",
 ]

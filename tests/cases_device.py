@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
-from eplb_model.machine import Machine
 from eplb_model.scenario import Scenario
-from eplb_model.world import Grain, Kernel, Meets, Stream
+from eplb_model.world import Grain, Meets, Stream
 from tests.cases import TINY, case, gang, kernel, launch, meeting, op, rank, scenario, spinner
 
 # --- the distributor -------------------------------------------------------------------------
@@ -60,64 +59,6 @@ def g14_the_pending_gang_goes_first_when_the_holders_leave() -> Scenario:
             streams=("a", "b", Stream("c", -1)),
         ),
         kernels=[spinner(2), gang("gang", 4, until="never"), kernel("urgent", 4)],
-    )
-
-
-def behind_a_waiting_kernel(
-    waiting: Kernel,
-    *,
-    held: int = 2,
-    priority: int = 0,
-    machine: Machine = TINY,
-    later: Literal["regular", "cooperative"] = "regular",
-) -> Scenario:
-    """`held` SMs are held for ever, `waiting` gets only a part, then comes a kernel that fits."""
-    body = [launch("spinner", "a"), launch(waiting.name, "b"), launch("small", "c")]
-    return scenario(
-        rank(body, streams=("a", "b", Stream("c", priority))),
-        kernels=[spinner(held), waiting, kernel("small", footprint="tiny", launch=later)],
-        machine=machine,
-    )
-
-
-@case("4 states: 1 deadlock 0.a 0.b 0.c")
-def g17_a_partly_placed_kernel_stops_a_later_one_of_its_priority() -> Scenario:
-    return behind_a_waiting_kernel(kernel("waiting", 3, until="go"))
-
-
-@case("5 states: 1 deadlock 0.a 0.b")
-def g17b_a_gang_passes_a_waiting_regular_kernel() -> Scenario:
-    return behind_a_waiting_kernel(kernel("waiting", 3, until="go"), later="cooperative")
-
-
-@case("5 states: 1 deadlock 0.a 0.b")
-def g17_it_does_not_stop_one_of_higher_priority() -> Scenario:
-    return behind_a_waiting_kernel(kernel("waiting", 3, until="go"), priority=-1)
-
-
-@case("5 states: 1 deadlock 0.a 0.b")
-def g17c_a_waiting_kernel_of_clusters_leaves_small_groups_to_others() -> Scenario:
-    return behind_a_waiting_kernel(
-        kernel("waiting", 6, cluster=3, until="go"), machine=replace(TINY, groups=(4, 2))
-    )
-
-
-@case("4 states: 1 deadlock 0.a 0.b 0.c")
-def g17c_a_waiting_kernel_of_clusters_keeps_the_groups_it_could_be_in() -> Scenario:
-    return behind_a_waiting_kernel(kernel("waiting", 4, cluster=2, until="go"))
-
-
-@case("4 states: 1 deadlock 0.a 0.b 0.c")
-def a_kernel_without_a_seat_stops_its_priority_too() -> Scenario:
-    return behind_a_waiting_kernel(kernel("waiting", 1, until="go"), held=4)
-
-
-@case("5 states: 1 deadlock 0.a 0.b")
-def the_switch_empty_waiter_blocks_says_so() -> Scenario:
-    return behind_a_waiting_kernel(
-        kernel("waiting", 1, until="go"),
-        held=4,
-        machine=TINY.with_switch("empty_waiter_blocks", "off"),
     )
 
 

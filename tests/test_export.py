@@ -16,6 +16,7 @@ from eplb_model.machine import SETTINGS
 from eplb_model.ops import OPERATIONS
 from eplb_model.vector import catalogue, load
 
+RETRIED = ("producer", "consumer", "side", "compute")  # actors of cpu_gpu_event_wait_retried
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "specs" / "spin.md").read_text(encoding="utf-8")
 LAW = sorted((ROOT / "eplb_model" / "export" / "promela" / "law").glob("*.pml"))
@@ -91,6 +92,50 @@ def test_every_operation_of_a_program_is_written_above_its_steps():
     assert len(re.findall(r"^ +/\* \d+: .+ \*/$", text, re.MULTILINE)) == sum(sizes)
 
 
+def test_a_call_on_a_stream_is_a_macro_of_the_law_by_name():
+    text = exported("event_order")
+
+    called = set(re.findall(r"^ +(\w+)\(\d, ", text, re.MULTILINE))
+    known = set(re.findall(r"^inline (\w+)\(", text, re.MULTILINE))
+
+    assert {"submit", "record_event", "stream_wait_event"} <= called <= known
+
+
+def test_the_steps_of_the_two_thread_event_have_their_names():
+    text = exported("cpu_gpu_event_wait_first")
+
+    named = re.findall(r"^ +/\* ([ab]\d)[^*]* \*/$", text, re.MULTILINE)
+
+    assert named == ["b1", "b1", "b2", "b3", "b4", "a1", "a2", "a3", "a3", "a4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "formulas"),
+    [
+        ("coop_vs_nccl_opposite_order", ["no_error", "no_deadlock"]),
+        ("cpu_gpu_event_other_stream", ["no_error", "no_race", "no_deadlock"]),
+        ("request_never_received", ["no_error", "ends_well", "no_deadlock"]),
+        (
+            "flags_drift_apart",
+            ["no_error", "always_0", "no_deadlock", "sometimes_0", "sometimes_1"],
+        ),
+        (
+            "cpu_gpu_event_wait_retried",
+            ["no_error", "no_deadlock", *(f"goes_on_{who}_0" for who in RETRIED)],
+        ),
+    ],
+)
+def test_properties_are_formulas_by_name(name, formulas):
+    assert re.findall(r"^ltl (\w+) \{", exported(name), re.MULTILINE) == formulas
+
+
+def test_a_claim_is_a_formula_under_its_sentence():
+    text = exported("cycle_never_ends")
+
+    assert "/* every cycle ends */\nltl eventually_1 { [] <> (rebalanced_0 == 0) }" in text
+    assert "/* a cycle is under way */\nltl sometimes_1 { [] !(rebalanced_0 == 1) }" in text
+
+
 @pytest.mark.parametrize("name", ["coop_vs_nccl_opposite_order", "async_eplb_small"])
 def test_the_same_scenario_is_the_same_text(name):
     assert exported(name) == exported(name)
@@ -116,10 +161,7 @@ REFUSED = [
     "freed_block_held_until_wait",
     "freed_block_reused_in_flight",
     "gang_bars_later_kernels",
-    "group_closed_on_error",
-    "group_end_blocks_in_launch",
     "head_of_line",
-    "pynccl_group_left_open",
     "split_of_an_sm",
     "waiting_kernel_bars_its_priority",
 ]

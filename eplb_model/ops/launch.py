@@ -1,8 +1,8 @@
 """Putting kernels on streams, and the host's view of whether they have started.
 
-Rules (specs/semantics.md#launch; G1, G3, G4, G19, G39-G41, G44):
+Rules (specs/semantics.md#launch; G1, G3, G4, G4a, G19, G39-G41, G44):
 - A launch needs the driver's context lock for an instant, and room in its stream; while it waits
-  for room it holds back every event record of the process.
+  for room nobody else of the process makes an event or memory (G4, G4a).
 - The first launch from a module that is not loaded waits, with the context lock, until all that
   the device had at that moment is done (switch `first_use`).
 - A grid that could never be resident at once fails at the call if it has to be.

@@ -85,6 +85,7 @@ bool asleep[RANKS];             /* the worker is between two cycles */
 #define ON_ALL(p) (p(0) && p(RANKS - 1))        /* for one or two ranks */
 #define TYPE(r)   (pending[r] <= LAYERS && ep.came < RANKS && eplb.came < RANKS && \
                    rearrange[r].recording + rearrange[r].waiting <= 2)
+#define BOXES(r)  (IS_BOX(rearrange[r]) && IS_BOX(consumed[r]))
 
 /* ---- Actions. ---- */
 
@@ -238,8 +239,8 @@ ltl kept        { [] !overwritten }             /* no buffer is written before i
 ltl whole       { [] !half_filled }             /* no buffer is copied out before it is filled */
 ltl taken_back  { [] !not_taken_back }          /* the worker's assertion W12 */
 ltl safe        { [] (ON_ALL(TYPE) && !overwritten && !half_filled && !not_taken_back && \
-                      !no_g1 && !no_g3 && !no_g4 && !refused) }
-                /* all of these, the types, the guarantees of both events, and no record raises */
+                      !no_g1 && !no_g3 && !no_g4 && !refused && !no_box && ON_ALL(BOXES)) }
+                /* all of these, the types, both events are their contract, and no record raises */
 ltl idle        { [] (pending[0] != LAYERS) }   /* false, so that the others say something */
 /* Liveness, under weak fairness (pan -f). */
 ltl cycles_end  { [] (<> !rebalanced[0]) && [] (<> !rebalanced[RANKS - 1]) }

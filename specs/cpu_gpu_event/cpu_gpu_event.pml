@@ -59,9 +59,13 @@ bool turn;                      /* changes whenever a wait has returned */
 /* Type invariant; the contract's box is full exactly as long as the flag is up. */
 #define TYPE_OK  (event.current <= WAITERS + 1 && event.loaded[0] <= WAITERS + 1 \
                   && event.recording <= 2 && event.waiting <= WAITERS \
-                  && (event.box == event.flag))
+                  && IS_BOX(event))
 /* Why record and wait can't overlap: see ../proofs/two_thread_event.md. */
 #define APART    ((!event.flag || event.recording == 0) && (event.flag || event.waiting == 0))
+/* Step by step the code is the contract: it does nothing that the box would not do (no_g1: a wait
+ * without its order; no_g3: a wait with the box empty; no_g4: a record with the box full), and the
+ * flag is up exactly while the box is full. */
+#define REFINES  (IS_BOX(event) && !no_g1 && !no_g3 && !no_g4 && !no_box)
 
 /* ---- Actions.  The guard is the first statement of each. ---- */
 
@@ -182,6 +186,7 @@ ltl g1       { [] !no_g1 }
 ltl g2       { [] !no_g2 }
 ltl g3       { [] !no_g3 }
 ltl g4       { [] !no_g4 }
+ltl refines  { [] REFINES }                 /* the code is the contract, seen from outside */
 ltl accepted { [] !refused }                /* no record raises */
 ltl consumed { [] (event.box -> <> !event.box) }   /* every record is consumed */
 ltl returns  { ([] <> turn) && ([] <> !turn) }       /* waits return, again and again */

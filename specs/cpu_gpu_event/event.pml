@@ -50,10 +50,14 @@ bool no_g1;                     /* a stream was told to wait for an event that n
 bool no_g3;                     /* a wait returned and there was no record for it */
 bool no_g4;                     /* a record was replaced or erased before a wait returned for it */
 bool refused;                   /* some record has raised: the one before was not consumed */
+/* Refinement: b1 that raises and b4 are the contract's record, a4 is its wait, and nothing else is
+ * seen of the code.  A bit is set in the step that the contract would not have taken. */
+bool no_box;                    /* a refusal of an empty box, or a record that carries another order */
 
 hidden byte number;             /* scratch */
 
 #ifdef CONTRACT
+#define IS_BOX(e)  true
 /* ---- What a user may rely on: a box for one record.  Two steps instead of eight. ---- */
 
 inline record(e, knows, before) {
@@ -70,6 +74,7 @@ inline wait(e, me, knows) {
 #else
 /* ---- The code. ---- */
 
+#define IS_BOX(e)   (e.box == e.flag)   /* who may move in the contract may move here */
 #define HELD(e, n)  (n == e.loaded[0] || n == e.loaded[WAITERS - 1])
 
 inline forget(e, n) { e.object[n].recorded = false; e.object[n].covers = false }
@@ -95,19 +100,26 @@ inline b2(e)          { if :: e.box -> no_g4 = true :: else fi;
 #endif
                     }
 inline b3(e, knows)   { e.object[e.current].recorded = true; e.object[e.current].covers = knows }
-inline b4(e, before)  { e.flag = true; publish(e, before); e.recording-- }
+inline b4(e, knows, before) {
+  if                            /* the box gets what the stream knows in this step, as in the contract */
+  :: !e.object[e.current].recorded || e.object[e.current].covers != knows -> no_box = true
+  :: else
+  fi;
+  e.flag = true; publish(e, before); e.recording--
+}
+inline refuse(e)      { if :: !e.box -> no_box = true :: else fi; refused = true }
 
 inline record(e, knows, before) {
   if
-  :: d_step { e.flag -> refused = true }            /* b1 raises, nothing is changed */
+  :: d_step { e.flag -> refuse(e) }                 /* b1 raises, nothing is changed */
   :: d_step { !e.flag -> b1(e) };
      d_step { b2(e) };
 #ifdef SET_FIRST                /* broken: the flag goes up before the event is recorded */
-     d_step { b4(e, before); e.recording++ };
+     d_step { b4(e, knows, before); e.recording++ };
      d_step { b3(e, knows); e.recording-- }
 #else
      d_step { b3(e, knows) };
-     d_step { b4(e, before) }
+     d_step { b4(e, knows, before) }
 #endif
   fi
 }

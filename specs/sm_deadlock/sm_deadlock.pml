@@ -84,7 +84,7 @@ Gpu gpu[RANKS];
 #define GANG_FIRST(r)           (gpu[r].gang.arrived < gpu[r].exchange.arrived)
 
 #ifdef TELL                     /* for comparisons: every state of two GPUs, one line for each step */
-#define TELL_STATE printf("at %d %d %d %d %d %d %d %d\n", \
+#define TELL_STATE printf("@at %d %d %d %d %d %d %d %d\n", \
   gpu[0].exchange.started, gpu[0].exchange.ended, gpu[0].gang.started, gpu[0].gang.ended, \
   gpu[1].exchange.started, gpu[1].exchange.ended, gpu[1].gang.started, gpu[1].gang.ended)
 #else
@@ -172,8 +172,8 @@ proctype main(byte r) {
 active proctype judge() {       /* when nobody else can move, the law has to have said so */
   timeout;
   if
-  :: ALL_OVER -> printf("end %d %d %d %d ok\n", S, g, n, k); assert(MAY_END)
-  :: else -> printf("end %d %d %d %d stuck\n", S, g, n, k); assert(MAY_BE_STUCK)
+  :: ALL_OVER -> printf("@end %d %d %d %d ok\n", S, g, n, k); assert(MAY_END)
+  :: else -> printf("@end %d %d %d %d stuck\n", S, g, n, k); assert(MAY_BE_STUCK)
   fi
 }
 #endif

@@ -10,9 +10,10 @@ Rules:
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,9 +34,20 @@ from tests.specs.spin import (
     compile_model,
     fair,
     search,
+    translate,
 )
 
+FORMULA_BOUND = 6_000  # states of Spin's; in larger models formulas are not asked one by one
+UNREACHED = "unreached"  # of a formula that is wanted to fail, and holds
 PLAIN_BOUND = 20_000  # states of ours; what is larger is compared by its verdict
+# By verdict: which formulas some run has to break; the first words of their names.
+BREAKS = {
+    "deadlock": ("no_deadlock",),
+    "race": ("no_race",),
+    "misuse": ("no_error",),
+    "violation": ("no_error", "ends_well", "always", UNREACHED),
+    "stall": ("goes_on", "eventually"),
+}
 ENDS = ("violation", "misuse", "race", "deadlock", "ok")
 
 
@@ -64,11 +76,23 @@ class Compared:
     spun: Spun | None = None
     ours: str = ""
     our_states: int | None = None  # None: too many for our plain search
+    broken: tuple[str, ...] | None = None  # formulas; None: not asked, the model is too large
     differs: str = ""
 
 
 def compare(name: str, scenario: Scenario, known_states: int | None = None) -> Compared:
-    """Ask both; `known_states` saves a plain search of ours that would be cut."""
+    """Ask both, and for each formula; `known_states` saves a plain search that would be cut."""
+    found = agree(name, scenario, known_states)
+    if found.spun is None or found.differs:
+        return found
+    try:
+        return _with_formulas(found, promela(scenario), found.spun)
+    except SpinFailed as reason:
+        return replace(found, differs=f"formulas: {reason}")
+
+
+def agree(name: str, scenario: Scenario, known_states: int | None = None) -> Compared:
+    """Ask both for the verdict, and for every state where that is no more than a bound."""
     try:
         exported = promela(scenario)
     except CannotExport as reason:
@@ -86,6 +110,27 @@ def compare(name: str, scenario: Scenario, known_states: int | None = None) -> C
     plain = explore(scenario.world, bounds=Bounds(max_states=PLAIN_BOUND * 2))
     found = replace(found, our_states=len(plain.states))
     return replace(found, differs="; ".join(differences(exported, spun, plain)))
+
+
+def _with_formulas(found: Compared, exported: Exported, spun: Spun) -> Compared:
+    """The same with the formulas that Spin finds broken, which have to fit the verdict.
+
+    Of a model that is too large for that Spin only reads them.
+    """
+    if spun.states > FORMULA_BOUND:
+        with TemporaryDirectory() as name:
+            model = Path(name) / "model.pml"
+            model.write_text(exported.text)
+            translate(model, Path(name), ("-DLTL",))
+        return found
+    broken = tuple(broken_formulas(exported))
+    kinds = BREAKS.get(spun.verdict, ())
+    asked = not any(f"/* {kind} is too long" in exported.text for kind in kinds)
+    if not asked:
+        return found
+    fits = any(name.startswith(kinds) for name in broken) if kinds else not broken
+    said = "" if fits else f"formulas: {', '.join(broken) or 'all hold'}, verdict {spun.verdict}"
+    return replace(found, broken=broken, differs=said)
 
 
 def differences(exported: Exported, spun: Spun, plain: Exploration) -> list[str]:
@@ -138,6 +183,28 @@ def spin_says(exported: Exported, bound: int = PLAIN_BOUND) -> Spun:
             if len(search(pan, PAN_REACH).said) < exported.interesting:
                 said = replace(said, verdict="violation")
         return said
+
+
+def broken_formulas(exported: Exported) -> Iterator[str]:
+    """The formulas of an exported model that some run breaks; or doesn't, where that is wanted."""
+    names = re.findall(r"^ltl (\w+)", exported.text, re.MULTILINE)
+    with TemporaryDirectory() as name:
+        model = Path(name) / "model.pml"
+        model.write_text(exported.text)
+        pan = compile_model(model, Path(name), ("-DLTL",), fair(exported.processes))
+        for each in names:
+            searched = search(pan, (*_how(each), "-N", each))
+            if not (searched.complete or searched.errors):
+                raise SpinFailed(f"the search for {each} was not completed")
+            if each.startswith("sometimes_"):
+                yield from () if searched.errors else (each.replace("sometimes", UNREACHED),)
+            elif searched.errors:
+                yield each
+
+
+def _how(formula: str) -> tuple[str, ...]:
+    fairness = formula.startswith(("goes_on_", "eventually_"))
+    return PAN_LIVENESS if fairness else tuple(flag for flag in PAN_LIVENESS if flag != "-f")
 
 
 def _said(exported: Exported, searched: Searched) -> Spun:

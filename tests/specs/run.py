@@ -1,10 +1,11 @@
-"""`make specs`: Spin checks every model there is; what it finds is compared with what we say.
+"""`make specs`: Spin and z3 check every model there is; what they find is compared.
 
     python -m tests.specs.run             compare with specs/manifest.json
     python -m tests.specs.run --rewrite   write it, and the tables made from it
     python -m tests.specs.run async_eplb  only what has this in its name; --rewrite keeps the rest
+    python -m tests.specs.run "case "     only the cases of the battery
 
-Exit codes: 0 all agree, 1 something differs, 4 Spin or a C compiler is missing.
+Exit codes: 0 all agree, 1 something differs, 4 Spin, a C compiler or z3 is missing.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from typing import Any
 from eplb_model.check import machines
 from eplb_model.scenario import Scenario
 from eplb_model.vector import catalogue, load
-from tests.specs import manifest, tables
-from tests.specs.agreement import Compared, compare
+from tests.battery import CASES
+from tests.specs import formulas, manifest, tables
+from tests.specs.agreement import Compared, agree, compare
 from tests.specs.handwritten import Checked, Model, batches, check_batch, models
 from tests.specs.spin import missing, version
 
 DIFFERS, NO_TOOL = 1, 4
+CASE = "case "  # before the name of a case of the battery
 JOBS = 2
 
 Where = Mapping[str, Any]
@@ -41,10 +44,19 @@ def scenarios() -> Iterator[tuple[Where, Scenario]]:
             yield ({**where, "switches": switches} if switches else where), scenario.on(machine)
 
 
+def cases() -> Iterator[tuple[str, Scenario]]:
+    """Every case of the battery, each of which pins one rule of the law."""
+    for name, case in CASES.items():
+        for machine in machines(case.scenario):
+            yield name, case.scenario.on(machine)
+
+
 def everything() -> Iterator[str]:
     """The keys of all that there is to check, in the order of the manifest."""
     for model in models():
         yield manifest.key_of(model.name, model.claim, model.command)
+    for name in formulas.names():
+        yield manifest.key_of(formulas.MODEL, name, [formulas.COMMAND])
     for where, _ in scenarios():
         yield manifest.key_of(where, manifest.PROPERTY, manifest.commands(where, fair_for=0))
 
@@ -53,7 +65,7 @@ def _part(known: Mapping[str, Any], chosen: Sequence[str]) -> dict[str, Any]:
     """What is written down of the models that were chosen."""
     entries = [e for e in known["models"] if _is_chosen(_called(e["model"]), chosen)]
     refused = [e for e in known["refused"] if _is_chosen(e["vector"], chosen)]
-    return manifest.document(entries, refused)
+    return manifest.document(entries, refused, {} if chosen else known["cases"])
 
 
 def _called(model: Any) -> str:
@@ -62,6 +74,11 @@ def _called(model: Any) -> str:
 
 def _scenario_at(where: Where) -> Scenario:
     return load(where["vector"]).scenario(where.get("set"), where.get("switches"))
+
+
+def _compare_case(number: int) -> Compared:
+    name, scenario = list(cases())[number]
+    return agree(name, scenario)
 
 
 def _compare(where: Where, known_states: int | None) -> Compared:
@@ -76,12 +93,26 @@ def run(known: Mapping[str, Any], chosen: Sequence[str]) -> tuple[dict[str, Any]
     with ProcessPoolExecutor(JOBS) as pool:
         by_hand = [pool.submit(check_batch, group) for group in groups]
         asked = {pool.submit(_compare, w, states.get(_name(w))): _name(w) for w in wheres}
-        everything: list[Future[Any]] = [*by_hand, *asked]
+        numbers = [n for n, (name, _) in enumerate(cases()) if _is_chosen(f"{CASE}{name}", chosen)]
+        pinned = [pool.submit(_compare_case, number) for number in numbers]
+        everything: list[Future[Any]] = [*by_hand, *asked, *pinned]
         for number, _ in enumerate(as_completed(everything), 1):
             _progress(number, len(everything))
         compared = {name: future.result() for future, name in asked.items()}
         checked = [each for future in by_hand for each in future.result()]
-    return _collect(wheres, compared, checked)
+    answered = formulas.answers() if _is_chosen(formulas.MODEL, chosen) else ()
+    found, problems = _collect(wheres, compared, checked, answered)
+    return _with_cases(found, problems, [future.result() for future in pinned])
+
+
+def _with_cases(
+    found: dict[str, Any], problems: list[str], answers: Sequence[Compared]
+) -> tuple[dict[str, Any], list[str]]:
+    """The same with the cases of the battery, which are counted: each pins its own answer."""
+    refused = sum(1 for each in answers if each.refused is not None)
+    counts = {"checked": len(answers) - refused, "refused": refused}
+    differ = [f"{CASE}{each.name}: {each.differs}" for each in answers if each.differs]
+    return {**found, "cases": counts}, problems + differ
 
 
 def _is_chosen(name: str, chosen: Sequence[str]) -> bool:
@@ -99,7 +130,10 @@ def _name(model: object) -> str:
 
 
 def _collect(
-    wheres: Sequence[Where], compared: Mapping[str, Compared], checked: Sequence[Checked]
+    wheres: Sequence[Where],
+    compared: Mapping[str, Compared],
+    checked: Sequence[Checked],
+    answered: Sequence[formulas.Answered],
 ) -> tuple[dict[str, Any], list[str]]:
     entries: list[manifest.Entry] = []
     refused: list[manifest.Entry] = []
@@ -113,6 +147,10 @@ def _collect(
         if found.differs:
             words = " ".join((model.name, *model.definitions, model.claim))
             problems.append(f"{words}: {found.differs}")
+    for each in answered:
+        entries.append(manifest.of_formulas(each))
+        if each.differs:
+            problems.append(f"{formulas.MODEL} {each.name}: {each.differs}")
     for where in wheres:
         answer = compared[_name(where)]
         if answer.refused is not None:
@@ -132,22 +170,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     tool = missing()
     if tool is not None:
-        sys.stderr.write(f"make specs: no {tool} here; on Debian: apt-get install spin gcc tcc\n")
+        install = "apt-get install spin gcc libc6-dev tcc"
+        sys.stderr.write(f"make specs: no {tool} here; on Debian: {install}\n")
+        return NO_TOOL
+    if not formulas.is_there():
+        sys.stderr.write("make specs: no z3 here; pip install z3-solver\n")
         return NO_TOOL
     began = time.monotonic()
     known = manifest.read()
     found, problems = run(known, options.chosen)
     sys.stdout.write(tables.results(found))
     if options.rewrite:
-        whole = manifest.put_together(known, found, everything())
+        part = sum(found["cases"].values()) < len(list(cases()))
+        kept = {**found, "cases": {}} if part else found
+        whole = manifest.put_together(known, kept, everything())
         manifest.write(whole)
         tables.rewrite(whole)
     else:
         problems += manifest.differences(_part(known, options.chosen), found)
     sys.stdout.write("".join(f"DIFFERS  {problem}\n" for problem in problems))
     counts = f"{len(found['models'])} checked, {len(found['refused'])} refused by the export"
+    pinned = (
+        f"{found['cases']['checked']} cases of the battery, {found['cases']['refused']} refused"
+    )
     seconds = time.monotonic() - began
-    sys.stdout.write(f"{counts}, {len(problems)} differ; {seconds:.0f} s\n")
+    sys.stdout.write(f"{counts}; {pinned}; {len(problems)} differ; {seconds:.0f} s\n")
     return DIFFERS if problems else 0
 
 

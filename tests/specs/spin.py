@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from eplb_model.export.promela.formulas import nfair
+
 SPIN_FLAGS = ("-a", "-o1", "-o2", "-o3")  # no dead variables, merging or slicing: same states
 EXPORTED = ("-DNOREDUCE", "-DVECTORSZ=8192", "-DMEMLIM=1500")  # how an exported model is compiled
 SAFETY = (*EXPORTED, "-DSAFETY")
@@ -49,7 +51,7 @@ def _compiler() -> str:
 
 def fair(processes: int) -> tuple[str, ...]:
     """How a model of so many processes is compiled for a search under weak fairness."""
-    return (*EXPORTED, f"-DNFAIR={(processes + 9) // 4}")
+    return (*EXPORTED, f"-DNFAIR={nfair(processes)}")
 
 
 def version() -> str:
@@ -66,9 +68,14 @@ def compile_model(
     flags: Sequence[str] = SAFETY,
 ) -> Path:
     """The verifier of a model; everything that is made on the way is in the folder."""
-    _call(["spin", *defines, *SPIN_FLAGS, str(model.resolve())], folder)
+    translate(model, folder, defines)
     _call([_compiler(), "-w", *flags, "-o", "pan", "pan.c"], folder)
     return folder / "pan"
+
+
+def translate(model: Path, folder: Path, defines: Sequence[str] = ()) -> None:
+    """Have Spin read a model, its formulas too, and write the verifier in C."""
+    _call(["spin", *defines, *SPIN_FLAGS, str(model.resolve())], folder)
 
 
 def search(pan: Path, flags: Sequence[str] = PAN_SAFETY, limit: float = 300) -> Searched:

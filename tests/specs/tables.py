@@ -15,20 +15,26 @@ README, RESULTS = SPECS / "README.md", SPECS / "results.md"
 HEAD = """\
 # Results
 
-Every model that Spin checks, from `manifest.json`.
+Every model that Spin or z3 checks, from `manifest.json`.
 `make specs` runs all of them again and compares.
 States and transitions are those of the whole search without any reduction.
 Where something is violated, the search of a hand-written model ends there.
+z3 visits no states: what it says holds for any number of rounds.
 """
 EXPORTED = """\
 ## Exported vectors
 
+*Formulas* are those of the model that some run breaks, by name; `-` where they are not asked.
 *Ours* is how many states our plain search visits; `verdict` where only that is compared.
 *Stalls* says whether Spin was asked for silent stalls; they need somebody who goes on for ever.
 """
 
+BATTERY = "../tests/battery.py"
 BY_HAND = ("model", "defines", "property", "says", "result", "states", "depth")
-VECTORS = ("vector", "settings", "verdict", "states", "transitions", "depth", "ours", "stalls")
+VECTORS = (
+    *("vector", "settings", "verdict", "formulas", "states", "transitions", "depth", "ours"),
+    "stalls",
+)
 
 Manifest = Mapping[str, Any]
 Row = Sequence[object]
@@ -63,13 +69,19 @@ def _summary(manifest: Manifest) -> Iterator[Row]:
             _most(exported),
             exported[0]["version"],
         )
+    cases = manifest["cases"]
+    if cases:
+        total = cases["checked"] + cases["refused"]
+        said = f"{cases['checked']} of {total}, state by state"
+        tool = exported[0]["version"]
+        yield f"[cases of the battery]({BATTERY}), a rule each", said, "as pinned", "-", tool
     if manifest["refused"]:
         yield "vectors that the export refuses", len(manifest["refused"]), "-", "-", "-"
 
 
-def _most(entries: Sequence[Mapping[str, Any]]) -> int:
-    most: int = max(entry["states"] for entry in entries)
-    return most
+def _most(entries: Sequence[Mapping[str, Any]]) -> str:
+    counts = [entry["states"] for entry in entries if entry["states"] is not None]
+    return str(max(counts)) if counts else "no bound"
 
 
 def results(manifest: Manifest) -> str:
@@ -91,7 +103,8 @@ def _by_hand(entry: Mapping[str, Any]) -> Row:
     defines = " ".join(re.findall(r"-D(\S+)", entry["command"][0])) or "-"
     name = entry["model"].removeprefix("specs/")
     says, result = entry["about"], entry["expected"]
-    return name, defines, entry["property"], says, result, entry["states"], entry["depth"]
+    counts = ("-" if entry[each] is None else entry[each] for each in ("states", "depth"))
+    return name, defines, entry["property"], says, result, *counts
 
 
 def _exported(entry: Mapping[str, Any]) -> Row:
@@ -100,7 +113,8 @@ def _exported(entry: Mapping[str, Any]) -> Row:
     settings = ", ".join(f"{name}={value}" for name, value in named.items()) or "-"
     ours = "verdict" if entry["our_states"] is None else entry["our_states"]
     counts = (entry["states"], entry["transitions"], entry["depth"])
-    return model["vector"], settings, entry["expected"], *counts, ours, entry["stalls"]
+    broken = "-" if entry["broken"] is None else ", ".join(entry["broken"]) or "all hold"
+    return model["vector"], settings, entry["expected"], broken, *counts, ours, entry["stalls"]
 
 
 def _table(head: Sequence[str], rows: Iterator[Row]) -> str:

@@ -188,6 +188,6 @@ def test_the_commands_of_the_page_find_the_silent_stall(tmp_path):
         check=True,
     )
 
-    assert install == "apt-get install spin gcc"
+    assert install == "apt-get install spin gcc libc6-dev"
     assert "errors: 1" in done.stdout
     assert "<<<<<START OF CYCLE>>>>>" in done.stdout

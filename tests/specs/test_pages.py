@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.specs.by_hand import FOLDERS, SPECS
-from tests.test_specs import anchor, headings, quoted_ids, read, source_rows
+from tests.test_specs import (
+    anchor,
+    chapter,
+    headings,
+    quoted_ids,
+    read,
+    sections,
+    source_rows,
+)
 
 ROOT = SPECS.parent
 PAGES = sorted(SPECS.rglob("*.md"))
@@ -37,6 +45,15 @@ def test_every_test_that_a_page_names_exists(page):
     named = re.findall(r"`(tests/[\w/.]+)`", read(page))
 
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_rule_that_the_readme_shows_is_the_one_of_its_section():
+    shown = read(SPECS / "README.md").partition("> **stream-wait-event.** ")[2].splitlines()[0]
+    _, effect, source = re.split(r" ?\*(?:Effect|Source)\*: ", shown)
+    text = sections(chapter("Operations of host threads"))["stream-wait-event"]
+
+    assert effect.partition(". ")[2] in text
+    assert f"**Source.** {source}" in text
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)

@@ -23,6 +23,7 @@ class Step(NamedTuple):
     sub: int
     guard: str
     effect: tuple[str, ...]
+    name: str = ""  # in the section of the operation, where it has several named steps
 
 
 Steps = Iterator[Step]

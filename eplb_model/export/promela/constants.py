@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
+from eplb_model.export.promela.groups import most_kept
 from eplb_model.export.promela.kernels import is_kernel
 from eplb_model.export.promela.layout import Layout, any_of
 from eplb_model.export.promela.meetings import most_open, pairs, posters
@@ -77,6 +78,8 @@ def constants(layout: Layout) -> Iterator[str]:
         yield f"/* TEXT + {number} is {text!r} */"
     if world.streams:
         yield from _streams(layout)
+    if most_kept(layout):
+        yield f"#define KEEPS {most_kept(layout)}\n"
     kinds = {op.kind for program in world.programs for op in program.code}
     if kinds & {"all_reduce", "barrier"}:
         yield COLLECTIVES + f"#define POSTERS {posters(world)}"
@@ -138,6 +141,7 @@ def _crowded(layout: Layout) -> Iterator[str]:
     machine = world.machine
     switches = machine.switches
     strict = switches.priority == "strict"
+    yield f"#define roomy(r) {_table('(r)', [int(room) for room in world.roomy])}"
     yield CROWDED + f"#define GROUPS {len(machine.groups)}"
     yield f"#define SMS {machine.sms}"
     yield f"#define SEATS {max(world.kernels[name].ctas for name in layout.kernels)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from eplb_model.export.cannot import CannotExport
 from eplb_model.export.promela.call import Call, Step, Steps, emits
-from eplb_model.export.promela.layout import Work, all_of
+from eplb_model.export.promela.layout import all_of
 from eplb_model.ops.launch import loaded
 from eplb_model.ops.marks import UNRECORDED
 from eplb_model.world import HostOperation, Kernel, World
@@ -23,8 +23,7 @@ def context_is_free(call: Call) -> str:
     """That no other thread of the process holds the driver's context lock."""
     if not takes_context(call.layout.world, call.rank):
         return "true"
-    held = f"gpu[{call.rank}].context"
-    return f"({held} == 0 || {held} == {call.thread} + 1)"
+    return f"context_is_free({call.rank}, {call.thread})"
 
 
 def takes_context(world: World, rank: int) -> bool:
@@ -49,8 +48,7 @@ def _may_make(call: Call) -> str:
 def _nobody_fills(call: Call) -> str:
     if not call.layout.may_fill():
         return "true"
-    held = f"gpu[{call.rank}].making"
-    return f"({held} == 0 || {held} == {call.thread} + 1)"
+    return f"nobody_fills({call.rank}, {call.thread})"
 
 
 def _let_others_make(call: Call) -> tuple[str, ...]:
@@ -62,15 +60,11 @@ def _let_others_make(call: Call) -> tuple[str, ...]:
 # --- submitting ------------------------------------------------------------------------------
 
 
-def _submit(call: Call, stream: str, work: Work, number: str = "0", mark: str = "") -> list[str]:
+def _submit(call: Call, macro: str = "submit", *more: str, thread: str = "") -> list[str]:
     """The work becomes the last of the stream, behind what the legacy stream implies (G9)."""
-    implied = _implied_waits(call, stream)
-    if not mark:
-        number_of = [] if number == "0" else [f"x_ = {number}"]
-        shown = "0" if number == "0" else "x_"
-        return [*implied, *number_of, f"enqueue({stream}, {work.name}, {shown}, 0, 0)"]
-    read = [f"x_ = {mark}.on", f"y_ = {mark}.ahead"]
-    return [*implied, *read, f"enqueue({stream}, {work.name}, 0, x_, y_)"]
+    work = call.layout.work(call.me, call.op)
+    given = filter(None, (str(call.rank), thread, call.stream, work.name, *more))
+    return [*_implied_waits(call, call.stream), f"{macro}({', '.join(given)})"]
 
 
 def _implied_waits(call: Call, stream: str) -> list[str]:
@@ -94,15 +88,15 @@ def _with_room(call: Call, stream: str, guard: str, effect: tuple[str, ...]) -> 
     if not call.layout.may_fill():
         yield Step(0, guard, effect)
         return
-    room = f"stream[{stream}].items < QUEUE_DEPTH"
+    room = f"has_room({stream})"
     yield Step(0, all_of((guard, room)), effect)
     free = f"gpu[{call.rank}].making == 0"
-    take = f"gpu[{call.rank}].making = {call.thread} + 1"
-    yield Step(0, all_of((guard, f"!({room})", free)), (take,))
+    take = f"keep_others_from_making({call.rank}, {call.thread})"
+    yield Step(0, all_of((guard, f"!{room}", free)), (take,))
 
 
-@emits("launch")
-def _launch(call: Call) -> Steps:
+def launch_steps(call: Call) -> Steps:
+    """The steps of a launch that is not kept in a group.  specs/semantics.md#launch"""
     op, layout = call.op, call.layout
     if op.gil:
         raise CannotExport("a launch with the interpreter lock (gil)")
@@ -116,11 +110,11 @@ def _launch(call: Call) -> Steps:
     if not _can_ever_fit(call, kernel) or (_stream_device(call) != call.device and not nccl):
         yield from _with_room(call, stream, guard, (*_let_others_make(call), call.fails("MISUSE")))
         return
-    effect = _submit(call, stream, layout.work(call.me, op), _number(call, op.kernel))
     if op.kernel in layout.world.counted:
-        effect.append(f"{_count(call, op.kernel)}.launched++")
-    effect += [*_let_others_make(call), f"flow({call.rank})", call.on()]
-    yield from _with_room(call, stream, guard, tuple(effect))
+        effect = _submit(call, "launch", count_name(call.rank, op.kernel))
+    else:
+        effect = _submit(call)
+    yield from _with_room(call, stream, guard, (*effect, *_let_others_make(call), call.on()))
 
 
 def _stream_device(call: Call) -> int:
@@ -130,17 +124,9 @@ def _stream_device(call: Call) -> int:
     return next(specs[s.slot].device for s in streams if call.layout.stream(s.slot) == call.stream)
 
 
-def _count(call: Call, kernel: str) -> str:
-    return f"count[{count_name(call.layout.world, call.rank, kernel)}]"
-
-
-def count_name(world: World, rank: int, kernel: str) -> str:
-    """Where the launches of a kernel on a rank are counted."""
-    return str(sorted(world.counted).index(kernel) * len(world.ranks) + rank)
-
-
-def _number(call: Call, kernel: str) -> str:
-    return f"{_count(call, kernel)}.launched" if kernel in call.layout.world.counted else "0"
+def count_name(rank: int, kernel: str) -> str:
+    """The constant that says where the launches of a kernel on a rank are counted."""
+    return f"OF_{''.join(c if c.isalnum() else '_' for c in kernel).upper()}_{rank}"
 
 
 def _can_ever_fit(call: Call, kernel: Kernel) -> bool:
@@ -153,24 +139,20 @@ def _can_ever_fit(call: Call, kernel: Kernel) -> bool:
 
 @emits("memset")
 def _memset(call: Call) -> Steps:
-    stream = call.stream
-    effect = _submit(call, stream, call.layout.work(call.me, call.op))
-    done = (*effect, *_let_others_make(call), f"flow({call.rank})", call.on())
-    return _with_room(call, stream, context_is_free(call), done)
+    done = (*_submit(call), *_let_others_make(call), call.on())
+    return _with_room(call, call.stream, context_is_free(call), done)
 
 
 @emits("copy")
 def _copy(call: Call) -> Steps:
     op = call.op
-    stream = call.stream
-    effect = _submit(call, stream, call.layout.work(call.me, op))
     waits = op.blocking or (op.memory == "pageable" and op.direction == "d2h")
-    effect += [f"capture({call.rank}, {call.thread}, {stream})", call.stay(1)] if waits else []
-    effect += [*_let_others_make(call), f"flow({call.rank})", *([] if waits else [call.on()])]
+    submit = _submit(call, "submit_and_wait", thread=call.thread) if waits else _submit(call)
+    effect = (*submit, *_let_others_make(call), call.stay(1) if waits else call.on())
     if op.direction == "d2d":
-        yield from _with_room(call, stream, context_is_free(call), tuple(effect))
+        yield from _with_room(call, call.stream, context_is_free(call), effect)
     else:
-        yield Step(0, context_is_free(call), tuple(effect))
+        yield Step(0, context_is_free(call), effect)
     if waits:
         yield Step(1, _not_waiting(call), (call.on(),))
 
@@ -197,70 +179,51 @@ def _wait_reads(call: Call) -> Steps:
 
 @emits("record_event")
 def _record_event(call: Call) -> Steps:
-    mark = f"mark[{call.layout.mark_base(call.rank, call.op.event)}]"
-    effect = (*_record(call, mark), f"flow({call.rank})", call.on())
-    made = f"({mark}.on != NEVER || {_nobody_fills(call)})" if call.layout.may_fill() else "true"
-    yield Step(0, all_of((context_is_free(call), made)), effect)
+    mark = _mark(call)
+    made = f"(mark[{mark}].on != NEVER || {_nobody_fills(call)})"
+    guard = (context_is_free(call), made if call.layout.may_fill() else "true")
+    yield Step(0, all_of(guard), (*_submit(call, "record_event", mark), call.on()))
 
 
-def _record(call: Call, mark: str) -> list[str]:
-    stream = call.stream
-    return [
-        *_submit(call, stream, call.layout.work(call.me, call.op)),
-        f"{mark}.on = {stream} + 1",
-        f"{mark}.ahead = stream[{stream}].items",
-    ]
+def _mark(call: Call) -> str:
+    return str(call.layout.mark_base(call.rank, call.op.event))
 
 
 @emits("stream_wait_event")
 def _stream_wait_event(call: Call) -> Steps:
-    mark = f"mark[{call.layout.mark_base(call.rank, call.op.event)}]"
+    mark = _mark(call)
     yield from _forbidden(call, 0, mark)
-    waits = _wait(call, mark)
-    yield Step(0, _is_pending(mark), (*waits, f"flow({call.rank})", call.on()))
+    yield Step(0, f"is_pending({mark})", (*_submit(call, "stream_wait_event", mark), call.on()))
     yield Step(0, _needs_no_wait(call, mark), (call.on(),))
-
-
-def _wait(call: Call, mark: str) -> list[str]:
-    stream = call.stream
-    return _submit(call, stream, call.layout.work(call.me, call.op), mark=mark)
-
-
-def _is_pending(mark: str) -> str:
-    return f"({mark}.on != NEVER && {mark}.on != DONE)"
 
 
 def _needs_no_wait(call: Call, mark: str) -> str:
     if UNRECORDED in call.layout.world.forbids:
-        return f"{mark}.on == DONE"
-    return f"({mark}.on == NEVER || {mark}.on == DONE)"
+        return f"mark[{mark}].on == DONE"
+    return f"!is_pending({mark})"
 
 
 def _forbidden(call: Call, sub: int, mark: str, effect: tuple[str, ...] = ()) -> Steps:
     if UNRECORDED in call.layout.world.forbids:
-        yield Step(sub, f"{mark}.on == NEVER", (*effect, call.fails("VIOLATION")))
+        yield Step(sub, f"mark[{mark}].on == NEVER", (*effect, call.fails("VIOLATION")))
 
 
 @emits("event_synchronize")
 def _event_synchronize(call: Call) -> Steps:
     if call.op.gil:
         raise CannotExport("an event synchronise with the interpreter lock (gil)")
-    mark = f"mark[{call.layout.mark_base(call.rank, call.op.event)}]"
+    mark = _mark(call)
     yield from _forbidden(call, 0, mark)
-    yield Step(
-        0,
-        _is_pending(mark),
-        (f"capture_mark({call.rank}, {call.thread}, {mark[5:-1]})", call.stay(1)),
-    )
+    capture = f"capture_mark({call.rank}, {call.thread}, {mark})"
+    yield Step(0, f"is_pending({mark})", (capture, call.stay(1)))
     yield Step(0, _needs_no_wait(call, mark), (call.stay(1),))
     yield Step(1, _not_waiting(call), (call.on(),))
 
 
 @emits("event_query")
 def _event_query(call: Call) -> Steps:
-    mark = f"mark[{call.layout.mark_base(call.rank, call.op.event)}]"
     into = call.place(call.op.into)
-    yield Step(0, "true", (f"{into} = !{_is_pending(mark)}", call.on()))
+    yield Step(0, "true", (f"{into} = !is_pending({_mark(call)})", call.on()))
 
 
 # --- waiting for the GPU ---------------------------------------------------------------------
@@ -310,10 +273,9 @@ def _allocates(call: Call) -> Steps:
 
 @emits(*FREES)
 def _frees(call: Call) -> Steps:
-    take = f"gpu[{call.rank}].context = {call.thread} + 1"
+    take = f"take_context({call.rank}, {call.thread})"
     yield Step(0, context_is_free(call), (take, *_capture_device(call), call.stay(1)))
-    give = f"gpu[{call.rank}].context = 0"
-    yield Step(1, _not_waiting(call), (give, call.on()))
+    yield Step(1, _not_waiting(call), (f"give_context({call.rank})", call.on()))
 
 
 @emits("load")
@@ -330,11 +292,10 @@ def _load(call: Call) -> Steps:
 def _load_steps(call: Call, module: str, after: str) -> Steps:
     """Take the context lock, wait for what the device held, give it back.  #load"""
     there = call.place(loaded(module))
-    take = f"gpu[{call.rank}].context = {call.thread} + 1"
+    take = f"take_context({call.rank}, {call.thread})"
     missing = all_of((context_is_free(call), f"!{there}"))
     yield Step(0, missing, (take, *_capture_device(call), call.stay(1)))
-    give = f"gpu[{call.rank}].context = 0"
-    yield Step(1, _not_waiting(call), (f"{there} = true", give, after))
+    yield Step(1, _not_waiting(call), (f"{there} = true", f"give_context({call.rank})", after))
 
 
 # --- current devices and streams: specs/semantics.md#set-device ------------------------------
@@ -365,17 +326,17 @@ def _cpu_gpu_event_record(call: Call) -> Steps:
     op, layout = call.op, call.layout
     flag, current = call.place(op.event), call.place(f"{op.event}.current")
     base = layout.mark_base(call.rank, op.event)
-    yield Step(0, f"!{flag}", (call.stay(1),))  # b1
-    yield Step(0, flag, (call.fails("MISUSE"),))
+    yield Step(0, f"!{flag}", (call.stay(1),), "b1")
+    yield Step(0, flag, (call.fails("MISUSE"),), "b1 raises")
     last = base + layout.objects(call.rank, op.event)
     new = f"new_object({call.rank}, {base}, {last}, {current})"
-    yield Step(1, "true", (new, call.stay(2)))  # b2
+    yield Step(1, "true", (new, call.stay(2)), "b2")
     if op.raises:
-        yield Step(2, _may_make(call), (call.fails("FAULT"),))
+        yield Step(2, _may_make(call), (call.fails("FAULT"),), "b3 raises")
         return
-    effect = _record(call, f"mark[{base} + {current}]")
-    yield Step(2, _may_make(call), (*effect, f"flow({call.rank})", call.stay(3)))  # b3
-    yield Step(3, "true", (f"{flag} = true", call.on()))  # b4
+    records = _submit(call, "record_event", f"{base} + {current}")
+    yield Step(2, _may_make(call), (*records, call.stay(3)), "b3")
+    yield Step(3, "true", (f"{flag} = true", call.on()), "b4")
 
 
 @emits("cpu_gpu_event_wait")
@@ -384,15 +345,16 @@ def _cpu_gpu_event_wait(call: Call) -> Steps:
     flag, current = call.place(op.event), call.place(f"{op.event}.current")
     base = layout.mark_base(call.rank, op.event)
     held = f"thread[{call.thread}].object"
-    mark = f"mark[{held} - 1]"
+    mark = f"{held} - 1"
     let_go = f"let_go({call.rank}, {call.thread}, {base} + {current})"
-    yield Step(0, flag, (call.stay(1),))  # a1
-    yield Step(1, "true", (f"{held} = {base} + {current} + 1", call.stay(2)))  # a2
+    yield Step(0, flag, (call.stay(1),), "a1")
+    yield Step(1, "true", (f"{held} = {base} + {current} + 1", call.stay(2)), "a2")
     if op.raises:
-        yield Step(2, "true", (let_go, call.fails("FAULT")))
+        yield Step(2, "true", (let_go, call.fails("FAULT")), "a3 raises")
         return
     yield from _forbidden(call, 2, mark, (let_go,))
-    waits = _wait(call, mark)
-    yield Step(2, _is_pending(mark), (*waits, let_go, f"flow({call.rank})", call.stay(3)))  # a3
-    yield Step(2, _needs_no_wait(call, mark), (let_go, call.stay(3)))
-    yield Step(3, "true", (f"{flag} = false", call.on()))  # a4
+    waits = _submit(call, "stream_wait_event", mark)
+    yield Step(2, f"is_pending({mark})", (*waits, let_go, call.stay(3)), "a3")
+    no_wait = _needs_no_wait(call, mark)
+    yield Step(2, no_wait, (let_go, call.stay(3)), "a3: there is nothing to wait for")
+    yield Step(3, "true", (f"{flag} = false", call.on()), "a4")

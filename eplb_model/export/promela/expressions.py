@@ -17,7 +17,7 @@ def expression(layout: Layout, rank: int, value: Expression) -> str:
     place = layout.variable(rank, value.name)
     if not value.plus:
         return place
-    return f"(is_number({place}) -> {place} + {value.plus} : {place})"
+    return f"({place} + {value.plus} * is_number({place}))"  # no `->`: formulas read it too
 
 
 def condition(layout: Layout, rank: int, wanted: Condition) -> str:

@@ -145,10 +145,8 @@ def _member(members: tuple[int, ...], number: str) -> str:
     if list(members) == list(range(members[0], members[-1] + 1, step)):
         scaled = number if step == 1 else f"{step} * {number}"
         return scaled if members[0] == 0 else f"({members[0]} + {scaled})"
-    text = str(members[-1])
-    for index, position in reversed(list(enumerate(members[:-1]))):
-        text = f"({number} == {index} -> {position} : {text})"
-    return text
+    looked_up = (f"({number} == {index}) * {position}" for index, position in enumerate(members))
+    return f"({' + '.join(looked_up)})"  # no `->`: formulas read it too
 
 
 def _has_seats(name: str, kernel: Kernel, classes: tuple[tuple[int, ...], ...], number: int) -> str:
@@ -196,11 +194,9 @@ def _perhaps_over(layout: Layout, me: Actor, kernel: Kernel) -> list[str]:
                 raise CannotExport("moves of a kernel on the current stream")
             moves = _moves(layout, me.rank, work)
             lines += ["if", f":: head({name}) == {work.name} ->", *moves, ":: else", "fi"]
-    lines += [f"n_ = stream[{name}].nr[0]"]
-    lines += [f"forget_seats({name})", f"leave({me.rank}, {name})"]
+    lines.append(f"complete({me.rank}, {name})")
     if kernel.name in world.counted:
-        completed = f"count[{count_name(world, me.rank, kernel.name)}].completed"
-        lines.append(f"{completed} = {completed} | (1 << n_)")
+        lines.append(f"note_completed({count_name(me.rank, kernel.name)})")
         lines += _forget_meetings(layout, kernel.name)
     return [*lines, ":: else", "fi", f"flow({me.rank})"]
 
@@ -247,15 +243,13 @@ def _is_there(layout: Layout, peer: int, grain: str, kernel: str, launch: str, i
 
 def completed(layout: Layout, rank: int, kernel: str, launch: str) -> str:
     """Whether the n-th launch of a kernel on a rank has ended."""
-    counted = f"count[{count_name(layout.world, rank, kernel)}].completed"
-    return f"({counted} >> {launch}) & 1"
+    return f"completed({count_name(rank, kernel)}, {launch})"
 
 
 def has_started(layout: Layout, rank: int, kernel: str, launch: str, position: str) -> str:
     """Whether the CTA at a position of the n-th launch has ever been resident."""
     running = (
-        f"({is_kernel(kernel)}(head({name})) && stream[{name}].nr[0] == {launch}"
-        f" && stream[{name}].started > {position})"
+        f"has_started({is_kernel(kernel)}, {name}, {launch}, {position})"
         for stream in layout.cuda_streams(rank)
         if kernel in layout.kernels_of(stream.slot) and (name := layout.stream(stream.slot))
     )
@@ -269,7 +263,7 @@ def _forget_meetings(layout: Layout, kernel: str) -> list[str]:
     if not world.cyclic or family & world.awaited:
         return []
     ranks = range(len(world.ranks))
-    counts = [f"count[{count_name(world, r, name)}]" for r in ranks for name in sorted(family)]
+    counts = [f"count[{count_name(r, name)}]" for r in ranks for name in sorted(family)]
     everywhere = all_of(f"{each}.completed & 1" for each in counts)
     lines = ["do", f":: {everywhere} ->"]
     for each in counts:

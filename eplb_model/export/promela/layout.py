@@ -18,7 +18,7 @@ from eplb_model.export.cannot import CannotExport
 from eplb_model.ops.launch import DEVICE_COPY, MEMSET
 from eplb_model.ops.marks import Event
 from eplb_model.ops.moves import Moves
-from eplb_model.ops.thread_state import Current
+from eplb_model.ops.thread_state import Current, NcclGroup
 from eplb_model.ops.two_thread_event import TwoThreadEvent
 from eplb_model.outcome import Actor
 from eplb_model.world import ENGINE, HostOperation, World
@@ -114,7 +114,7 @@ class Layout:
         number = 0
         for rank, described in enumerate(self.world.ranks):
             for name, value in described.memory.items():
-                if isinstance(value, Current):
+                if isinstance(value, Current | NcclGroup):
                     continue  # fields of the thread
                 if isinstance(value, (Event, TwoThreadEvent)):
                     size = 1 if isinstance(value, Event) else self._objects(rank, name)

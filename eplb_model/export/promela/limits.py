@@ -37,14 +37,13 @@ def _problems(scenario: Scenario) -> Iterator[str]:
 def _of_placement(world: World) -> Iterator[str]:
     if all(world.roomy):
         return
-    if any(world.roomy):
-        yield "ranks of which some have room for all their kernels and others have not"
     if any(size % 2 for size in world.machine.groups):
         yield f"groups of an odd number of SMs (machine {world.machine.name})"
     launched = {
         name
-        for program in world.programs
-        for op in program.code
+        for actor in world.threads
+        if not world.roomy[actor.rank]
+        for op in world.programs[actor.slot].code
         for what, name in op.offers()
         if what == "launch"
     }

@@ -8,7 +8,6 @@ Rules:
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,17 +15,17 @@ from functools import cache
 from importlib import resources
 
 from eplb_model.export.cannot import CannotExport
-from eplb_model.export.promela import host, meetings
+from eplb_model.export.promela import groups, host, meetings
 from eplb_model.export.promela.call import EMITTERS, Call, Step
 from eplb_model.export.promela.constants import constants
-from eplb_model.export.promela.kernels import Option, options
+from eplb_model.export.promela.formulas import Process, define, folded, formulas, nfair
+from eplb_model.export.promela.kernels import options
 from eplb_model.export.promela.layout import Layout, all_of
 from eplb_model.export.promela.limits import refuse
 from eplb_model.export.promela.variables import scratch, state
 from eplb_model.export.promela.watch import (
     broken_claim,
     ends_badly,
-    given_up,
     interesting,
     race,
     somebody_has_work,
@@ -39,8 +38,7 @@ from eplb_model.world import CURRENT, HostOperation
 
 __all__ = ["Exported", "promela"]
 
-WIDTH = 100
-REGISTERED = (host, meetings)  # modules that register emitters when they are imported
+REGISTERED = (groups, host, meetings)  # modules that register emitters when they are imported
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,6 @@ def promela(scenario: Scenario) -> Exported:
     layout = Layout(world)
     threads = [_thread(layout, actor) for actor in world.threads]
     streams = [_stream(layout, actor) for actor in world.streams]
-    liveness = _liveness(layout, threads, streams) if world.cyclic else []
     parts = [
         _header(scenario),
         *constants(layout),
@@ -74,7 +71,7 @@ def promela(scenario: Scenario) -> Exported:
         *_properties(layout),
         *(each.text for each in (*threads, *streams)),
         *_watch(layout),
-        *liveness,
+        *formulas(layout, [*threads, *streams], world.cyclic),
     ]
     reach = sum(1 for _ in interesting(layout))
     return Exported("\n".join(parts) + "\n", layout, world.cyclic, reach, len(world.actors))
@@ -90,6 +87,7 @@ def _header(scenario: Scenario) -> str:
     given = ", ".join(f"{name}={value}" for name, value in scenario.parameters.items())
     switches = scenario.machine.switches
     named = ", ".join(f"{n}={getattr(switches, n)}" for n in type(switches).__dataclass_fields__)
+    fair = f"-DNFAIR={nfair(len(scenario.world.actors))}"
     lines = [
         f"Scenario {scenario.name}.",
         *textwrap.wrap(scenario.about, 90),
@@ -105,12 +103,14 @@ def _header(scenario: Scenario) -> str:
         "",
         "Every schedule:   spin -a -o1 -o2 -o3 model.pml",
         "                  gcc -O1 -w -DSAFETY -DNOREDUCE -DVECTORSZ=8192 -o pan pan.c; ./pan -c0",
+        "One property:     spin -DLTL -a -o1 -o2 -o3 model.pml",
+        f"                  gcc -O1 -w -DNOREDUCE -DVECTORSZ=8192 {fair} -o pan pan.c",
+        "                  ./pan -a -N no_deadlock            (-f for those under fairness)",
     ]  # fmt: skip
     if scenario.world.cyclic:
-        nfair = (len(scenario.world.actors) + 9) // 4  # so that fairness has room for everybody
         lines += [
             "Silent stalls:    spin -DLIVENESS -a -o1 -o2 -o3 model.pml",
-            f"                  gcc -O1 -w -DNOREDUCE -DVECTORSZ=8192 -DNFAIR={nfair} -o pan pan.c",
+            f"                  gcc -O1 -w -DNOREDUCE -DVECTORSZ=8192 {fair} -o pan pan.c",
             "                  ./pan -a -f",
         ]
     return "/* " + "\n * ".join(lines).replace("\n *  \n", "\n *\n") + "\n */\n"
@@ -125,6 +125,9 @@ def _law(layout: Layout) -> Iterator[str]:
         waits = any(work.kind == "await" for work in layout.works.values())
         yield from (piece("streams"), piece("waits" if waits else "no_waits"))
         yield piece("roomy" if all(world.roomy) else "crowded")
+        yield from (piece("calls"), piece("meetings"))
+    if groups.most_kept(layout):
+        yield piece("groups")
     if any(kind.startswith("cpu_gpu_event") for kind in kinds):
         yield piece("event")
     if kinds & {"all_reduce", "barrier"}:
@@ -178,26 +181,18 @@ def _deliver(layout: Layout) -> str:
 # --- processes -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Process:
-    name: str
-    text: str
-    waits: str  # that it has work left and can't move
-
-
-def _thread(layout: Layout, actor: Actor) -> _Process:
+def _thread(layout: Layout, actor: Actor) -> Process:
     program, name = layout.world.programs[actor.slot], layout.thread(actor)
     begun = "" if program.started else f"thread[{name}].begun"
     body: list[str] = []
-    able: list[str] = []
     for pc, op in enumerate(program.code):
         body.append(f"        /* {pc}: {_words(op)} */")
         for step in _steps(layout, actor, pc):
+            body += [f"        /* {step.name} */"] if step.name else []
             guard = all_of((begun, f"here({name}, {pc}, {step.sub})", step.guard))
-            able.append(f"({guard})")
             body += _option(guard, step.effect)
-    waits = f"({layout.is_busy(actor)} && !({' || '.join(able) or 'false'}))"
-    return _Process(str(actor), _process(layout.thread_names[actor.slot], actor, body), waits)
+    proctype = layout.thread_names[actor.slot]
+    return Process(actor, proctype, _process(proctype, actor, body))
 
 
 def _words(op: HostOperation) -> str:
@@ -213,13 +208,15 @@ def _steps(layout: Layout, actor: Actor, pc: int) -> list[Step]:
     if emitter is None:
         raise CannotExport(f"operation {op.kind} (thread {actor})")
     return [
-        Step(step.sub, all_of((when, step.guard)), step.effect)
+        step._replace(guard=all_of((when, step.guard)))
         for when, call in _readings(layout, actor, pc)
         for step in emitter(call)
     ]
 
 
-DEVICE_CALLS = ("launch", "device_synchronize", "free", "host_free", "empty_cache", "load")
+DEVICE_CALLS = (
+    *("launch", "group_end", "device_synchronize", "free", "host_free", "empty_cache", "load"),
+)
 
 
 def _readings(layout: Layout, actor: Actor, pc: int) -> Iterator[tuple[str, Call]]:
@@ -238,15 +235,12 @@ def _readings(layout: Layout, actor: Actor, pc: int) -> Iterator[tuple[str, Call
             yield all_of((here, is_it)), Call(layout, actor, pc, op, name, device)
 
 
-def _stream(layout: Layout, actor: Actor) -> _Process:
-    name = layout.stream(actor.slot)
-    found: list[Option] = list(options(layout, actor))
+def _stream(layout: Layout, actor: Actor) -> Process:
     body: list[str] = []
-    for each in found:
+    for each in options(layout, actor):
         body += [f"        /* {each.words} */", *_option(each.guard, each.effect)]
-    able = " || ".join(f"({each.guard})" for each in found) or "false"
-    waits = f"(head({name}) != 0 && !({able}))"
-    return _Process(str(actor), _process(layout.stream_names[actor.slot], actor, body), waits)
+    proctype = layout.stream_names[actor.slot]
+    return Process(actor, proctype, _process(proctype, actor, body))
 
 
 def _process(name: str, actor: Actor, body: list[str]) -> str:
@@ -257,7 +251,7 @@ def _process(name: str, actor: Actor, body: list[str]) -> str:
 
 
 def _option(guard: str, effect: tuple[str, ...]) -> Iterator[str]:
-    yield from _folded(f":: d_step {{ {guard} ->", " " * 8, " " * 13)
+    yield from folded(f":: d_step {{ {guard} ->", " " * 8, " " * 13)
     yield from _statements(effect)
     yield " " * 8 + "}"
 
@@ -281,27 +275,15 @@ def _statements(effect: tuple[str, ...]) -> Iterator[str]:
 
 def _properties(layout: Layout) -> Iterator[str]:
     yield "/* What is wrong with a state.  specs/properties.md */\n"
-    yield _define("race", race(layout))
-    yield _define("broken_claim", broken_claim(layout))
-    yield _define("somebody_has_work", somebody_has_work(layout))
-    yield _define("ends_badly", ends_badly(layout))
-    yield "#define broken (over != 0 || race || broken_claim)\n"
-
-
-def _define(name: str, text: str) -> str:
-    lines = _folded(f"({text})", " " * 8, " " * 8)
-    return f"#define {name} \\\n" + " \\\n".join(lines) + "\n"
-
-
-def _folded(text: str, first: str, later: str) -> Iterator[str]:
-    """Lines that break behind an operator only: elsewhere Spin takes the end of a line for `;`."""
-    line = first
-    for word in re.split(r"(?<=&&) |(?<=\|\|) ", text):
-        if len(line) + len(word) > WIDTH and line.strip():
-            yield line.rstrip()
-            line = later
-        line += word + " "
-    yield line.rstrip()
+    yield define("race", race(layout))
+    yield define("broken_claim", broken_claim(layout))
+    yield define("somebody_has_work", somebody_has_work(layout))
+    yield define("ends_badly", ends_badly(layout))
+    yield "#ifdef LTL                         /* each formula by itself: only errors end a run */"
+    yield "#define broken (over != 0)"
+    yield "#else"
+    yield "#define broken (over != 0 || race || broken_claim)"
+    yield "#endif\n"
 
 
 WATCH = """\
@@ -314,7 +296,7 @@ WATCH = """\
 #define say(what) skip
 #endif
 
-#if !defined(LIVENESS) && !defined(REACH)
+#if !defined(LIVENESS) && !defined(REACH) && !defined(LTL)
 active proctype watch()
 {{
 end:    do
@@ -375,19 +357,3 @@ def _watch(layout: Layout) -> Iterator[str]:
     ]
     if cases:
         yield REACH.format(cases="\n".join(cases))
-
-
-def _liveness(layout: Layout, threads: list[_Process], streams: list[_Process]) -> list[str]:
-    """Somebody waits for ever while others go on, or what has to come true again never does."""
-    cases = [(f"{each.name} waits for ever", each.waits) for each in (*threads, *streams)]
-    cases += [(f"never again: {sentence}", fails) for sentence, fails in given_up(layout)]
-    lines = ["#ifdef LIVENESS", "never", "{       do", "        :: true"]
-    lines += [
-        f"        :: {condition} -> goto accept_{number}  /* {words} */"
-        for number, (words, condition) in enumerate(cases)
-    ]
-    lines.append("        od;")
-    for number, (_, condition) in enumerate(cases):
-        lines += [f"accept_{number}:", "        do", f"        :: {condition}", "        od;"]
-    lines[-1] = "        od"
-    return ["\n".join([*lines, "}", "#endif"])]

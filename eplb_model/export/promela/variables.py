@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
+from eplb_model.export.promela.device import count_name
+from eplb_model.export.promela.groups import most_kept
 from eplb_model.export.promela.layout import Layout
 from eplb_model.export.promela.meetings import pairs
 from eplb_model.world import CURRENT
@@ -114,8 +117,8 @@ def _counts(layout: Layout) -> Iterator[str]:
     ranks, counted = len(layout.world.ranks), sorted(layout.world.counted)
     yield "\ntypedef Count { byte launched; int completed }  /* bit n: launch n has ended */"
     yield f"Count count[{len(counted) * ranks}];"
-    for number, name in enumerate(counted):
-        yield f"/* count[{number * ranks} + rank]: {name} */"
+    for number, (name, rank) in enumerate(product(counted, range(ranks))):
+        yield f"#define {count_name(rank, name)} {number}"
 
 
 def _names_current(layout: Layout) -> bool:
@@ -126,10 +129,15 @@ def _names_current(layout: Layout) -> bool:
 def _thread_fields(layout: Layout, kinds: set[str]) -> Iterator[str]:
     if layout.world.streams:
         yield "        byte pending[PENDING];        /* by stream: items that a call waits for */\n"
-    if kinds & {"set_device", "set_stream"} or _names_current(layout):
-        devices = max(len(layout.devices(rank)) for rank in range(len(layout.world.ranks)))
+    devices = max(len(layout.devices(rank)) for rank in range(len(layout.world.ranks)))
+    if kinds & {"set_device", "set_stream"} or _names_current(layout) or devices > 1:
         yield "        byte device;                           /* its current device */\n"
         yield f"        byte chosen[{devices}];  /* stream + 1 that it has set, by device */\n"
+    if most_kept(layout):
+        yield "        byte depth;                            /* of its open NCCL group */\n"
+        yield "        byte keeps;                            /* launches in the group ... */\n"
+        yield "        byte kept[KEEPS];                      /* ... what each is ... */\n"
+        yield "        byte into[KEEPS];                      /* ... and its stream + 1 */\n"
     if any(kind.startswith("cpu_gpu_event") for kind in kinds):
         yield "        byte object;                         /* mark + 1 that a wait has loaded */\n"
     if kinds & {"all_reduce", "barrier"}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import NamedTuple
 
@@ -29,13 +29,17 @@ class _Access(NamedTuple):
 
 def race(layout: Layout) -> str:
     """Two accesses to one buffer of a rank, at least one a write, in progress at once."""
-    terms = dict.fromkeys(
+    return any_of(races(layout))
+
+
+def races(layout: Layout) -> Iterable[str]:
+    """The same, pair by pair."""
+    return dict.fromkeys(
         f"({one.when} && {other.when})"
         for rank in range(len(layout.world.ranks))
         for one, other in combinations(list(_accesses(layout, rank)), 2)
         if one.conflicts(other)
     )
-    return any_of(terms)
 
 
 def _accesses(layout: Layout, rank: int) -> Iterator[_Access]:
@@ -58,13 +62,18 @@ def _accesses(layout: Layout, rank: int) -> Iterator[_Access]:
 
 def broken_claim(layout: Layout) -> str:
     """That some claim about every state fails."""
-    terms = []
+    return any_of(f"!{holds}" for _, holds in always(layout))
+
+
+def always(layout: Layout) -> Iterator[tuple[str, str]]:
+    """(sentence, condition) of what is claimed of every state."""
     for claim in layout.world.claims:
         if isinstance(claim, Agree):
-            terms += list(_disagree(layout, claim))
+            for differ in _disagree(layout, claim):
+                yield claim.sentence, f"(!{differ})"
         elif claim.kind == "always":
-            terms += list(_fails(layout, claim))
-    return any_of(terms)
+            for fails in _fails(layout, claim):
+                yield claim.sentence, fails[1:]
 
 
 def _disagree(layout: Layout, claim: Agree) -> Iterator[str]:
@@ -83,13 +92,21 @@ def _fails(layout: Layout, claim: Stated) -> Iterator[str]:
 
 def somebody_has_work(layout: Layout) -> str:
     """That a thread runs or a stream holds something."""
-    threads = [layout.is_busy(actor) for actor in layout.world.threads]
-    streams = [f"head({layout.stream(actor.slot)}) != 0" for actor in layout.world.streams]
-    return any_of((*threads, *streams))
+    return any_of(has_work(layout, actor) for actor in layout.world.actors)
+
+
+def has_work(layout: Layout, actor: Actor) -> str:
+    """That a thread runs, or that a stream holds something."""
+    return f"head({layout.stream(actor.slot)}) != 0" if actor.is_stream else layout.is_busy(actor)
 
 
 def ends_badly(layout: Layout) -> str:
     """What must not be where nobody has work left: an open request, a claim about the end."""
+    return any_of(bad_ends(layout))
+
+
+def bad_ends(layout: Layout) -> list[str]:
+    """The same, one by one."""
     sends = any(op.kind in ("isend", "irecv") for p in layout.world.programs for op in p.code)
     terms = []
     for actor in layout.world.threads if sends else ():
@@ -98,7 +115,7 @@ def ends_badly(layout: Layout) -> str:
     for claim in layout.world.claims:
         if isinstance(claim, Stated) and claim.kind in AT_END:
             terms += list(_fails(layout, claim))
-    return any_of(terms)
+    return terms
 
 
 def interesting(layout: Layout) -> Iterator[tuple[int, str, str]]:
@@ -111,9 +128,9 @@ def interesting(layout: Layout) -> Iterator[tuple[int, str, str]]:
                 number += 1
 
 
-def given_up(layout: Layout) -> Iterator[tuple[str, str]]:
+def eventually(layout: Layout) -> Iterator[tuple[str, str]]:
     """(sentence, condition) of what must not stay false for ever."""
     for claim in layout.world.claims:
         if isinstance(claim, Stated) and claim.kind == "eventually":
             for fails in _fails(layout, claim):
-                yield claim.sentence, fails
+                yield claim.sentence, fails[1:]

@@ -71,7 +71,8 @@ inline place(r)
                 :: else -> break
                 od;
                 if
-                :: !barred_ -> give_seats(r, s_)
+                :: roomy(r) -> stream[s_].started = ctas(head(s_))  /* counted, without numbers */
+                :: !roomy(r) && !barred_ -> give_seats(r, s_)
                 :: else
                 fi;
                 if
@@ -202,7 +203,10 @@ inline give_seats(r, s)
 
 /* The CTA at position p of a kernel ends: its SM is free.  Its seat stays on record. */
 inline give_back(r, s, p)
-{       gpu[r].held[stream[s].seat[p] - 1] = FREE
+{       if
+        :: roomy(r) -> skip
+        :: else -> gpu[r].held[stream[s].seat[p] - 1] = FREE
+        fi
 }
 
 inline forget_seats(s)

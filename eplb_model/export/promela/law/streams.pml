@@ -102,14 +102,6 @@ inline wait_for_all_of(s, x, w)
         fi
 }
 
-/* A launch into a full stream keeps others from making events and memory; now it has room. */
-inline let_others_make(r, t)
-{       if
-        :: gpu[r].making == t + 1 -> gpu[r].making = 0
-        :: else
-        fi
-}
-
 /* Launches that meet are numbered from the first one that some rank has not completed. */
 inline renumber(is_of_family)
 {       i_ = 0;
