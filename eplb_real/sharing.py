@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 MOST_ON_ONE = 4  # ranks to a GPU; more were not tried
 MPS = "CUDA_MPS_PIPE_DIRECTORY"
+DEFAULT_PIPES = "/tmp/nvidia-mps"
 MOST_CHANNELS = 32  # that NCCL takes as a number of CTAs
 
 
@@ -36,11 +38,17 @@ def gpu_of(rank: int, gpus: int) -> int:
 
 def cannot_share(ranks: int, gpus: int) -> str | None:
     """Why so many ranks can't be on so many GPUs; None if they can."""
-    if is_shared(ranks, gpus) and MPS in os.environ:
-        return f"ranks would share a GPU, and with MPS ({MPS}) they would compete for SMs"
+    if is_shared(ranks, gpus) and (where := _mps()):
+        return f"ranks would share a GPU, and with MPS ({where}) they would compete for SMs"
     if ranks > MOST_ON_ONE * gpus:
         return f"{ranks} ranks would share {gpus} GPU{'s' * (gpus > 1)}; at most {MOST_ON_ONE} do"
     return None
+
+
+def _mps() -> str:
+    """Where a server of MPS is that processes would use; empty without one."""
+    pipes = Path(os.environ.get(MPS, DEFAULT_PIPES))
+    return str(pipes) if MPS in os.environ or (pipes / "control").exists() else ""
 
 
 def environment(rank: int, ranks: int, gpus: int) -> Mapping[str, str]:

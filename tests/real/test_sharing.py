@@ -10,7 +10,7 @@ import pytest
 from eplb_model.check import check
 from eplb_model.formulas import nccl_p2p_ctas
 from eplb_model.vector import load
-from eplb_real import nccl
+from eplb_real import nccl, sharing
 from eplb_real.drivers.nccl import WITH_NCCL
 from eplb_real.gpu.hang import stories
 from eplb_real.gpu.tables import VECTOR, settings
@@ -35,11 +35,18 @@ def test_so_many_ranks_share_a_gpu(ranks, gpus, reason):
     assert cannot_share(ranks, gpus) == reason
 
 
-def test_with_mps_nobody_shares(monkeypatch):
-    monkeypatch.setenv(MPS, "/tmp/mps")
+@pytest.mark.parametrize("named", [True, False])
+def test_with_mps_nobody_shares(monkeypatch, tmp_path, named):
+    if named:
+        monkeypatch.setenv(MPS, str(tmp_path))
+    else:
+        monkeypatch.setattr(sharing, "DEFAULT_PIPES", tmp_path)
+        (tmp_path / "control").touch()
 
     assert cannot_share(2, 2) is None
-    assert str(cannot_share(2, 1)).startswith("ranks would share a GPU, and with MPS")
+    assert cannot_share(2, 1) == (
+        f"ranks would share a GPU, and with MPS ({tmp_path}) they would compete for SMs"
+    )
 
 
 def test_ranks_that_share_are_hosts_of_their_own_to_nccl():
