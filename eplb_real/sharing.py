@@ -1,4 +1,4 @@
-"""Ranks that share a GPU, each in a process of its own: what one GPU needs to stand for several.
+"""GPUs for ranks: what NCCL reads, and what one GPU needs to stand for several.
 
 Rules:
 - Without MPS a GPU gives each process its turn, with all its SMs: kernels of two ranks never
@@ -19,6 +19,11 @@ from pathlib import Path
 MOST_ON_ONE = 4  # ranks to a GPU; more were not tried
 MPS = "CUDA_MPS_PIPE_DIRECTORY"
 DEFAULT_PIPES = "/tmp/nvidia-mps"
+NO_MULTICAST = {  # multicast over NVLink stays off, whoever makes communicators here (R12)
+    "NCCL_NVLS_ENABLE": "0",
+    "TORCH_SYMM_MEM_DISABLE_MULTICAST": "1",
+    "NVSHMEM_DISABLE_NVLS": "1",
+}
 MOST_CHANNELS = 32  # that NCCL takes as a number of CTAs
 
 
@@ -52,7 +57,7 @@ def _mps() -> str:
 
 
 def environment(rank: int, ranks: int, gpus: int) -> Mapping[str, str]:
-    """What NCCL reads on a rank, so that ranks may share GPUs; nothing where none has to.
+    """What NCCL reads on a rank: no multicast, and what lets ranks share GPUs where they have to.
 
     Parameters
     ----------
@@ -62,8 +67,9 @@ def environment(rank: int, ranks: int, gpus: int) -> Mapping[str, str]:
         How many GPUs they have together.
     """
     if not is_shared(ranks, gpus):
-        return {}
+        return NO_MULTICAST
     return {
+        **NO_MULTICAST,
         "NCCL_HOSTID": f"rank-{rank}",
         "NCCL_NET": "Socket",
         "NCCL_SOCKET_IFNAME": "lo",

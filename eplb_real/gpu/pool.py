@@ -26,10 +26,7 @@ from eplb_real.sharing import environment as sharing
 from eplb_real.sharing import gpu_of, is_shared
 
 READY_WITHIN = 120.0  # seconds: imports, contexts, the first communicator
-QUIET_NCCL = {  # multicast stays off (R12); a hung exchange is ours to end, not the watchdog's
-    "NCCL_NVLS_ENABLE": "0",
-    "TORCH_SYMM_MEM_DISABLE_MULTICAST": "1",
-    "NVSHMEM_DISABLE_NVLS": "1",
+QUIET_NCCL = {  # a hung exchange is ours to end, not the watchdog's
     "TORCH_NCCL_ASYNC_ERROR_HANDLING": "0",
     "TORCH_NCCL_ENABLE_MONITORING": "0",
     "CUDA_MODULE_LOADING": "EAGER",

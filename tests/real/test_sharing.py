@@ -50,10 +50,15 @@ def test_with_mps_nobody_shares(monkeypatch, tmp_path, named):
 
 
 def test_ranks_that_share_are_hosts_of_their_own_to_nccl():
-    shared = [environment(rank, 4, 2)["NCCL_HOSTID"] for rank in range(4)]
+    shared = [environment(rank, 4, 2) for rank in range(4)]
 
-    assert len(set(shared)) == 4
-    assert environment(0, 2, 2) == {}
+    assert len({each["NCCL_HOSTID"] for each in shared}) == 4
+    assert "NCCL_HOSTID" not in environment(0, 2, 2)
+
+
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_nobody_multicasts(gpus):
+    assert environment(0, 2, gpus)["NCCL_NVLS_ENABLE"] == "0"
 
 
 ASKED = {
