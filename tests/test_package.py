@@ -111,7 +111,7 @@ def test_both_commands_are_there_with_the_catalogue_and_the_schemas(installed, t
     assert "deadlock, on every run" in said(
         model, "check", "coop_vs_nccl_opposite_order", cwd=tmp_path, codes=(1,)
     )
-    able = said(real, "doctor", cwd=tmp_path, codes=(4,))  # no torch
+    able = said(real, "doctor", "--driver", "gloo", cwd=tmp_path, codes=(4,))  # no torch
     assert ["threads", "can", "run"] in [line.split() for line in able.splitlines()]
     assert "agrees" in said(
         real, "replay", "coop_vs_nccl_capped", "--driver", "threads", cwd=tmp_path
