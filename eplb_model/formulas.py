@@ -9,14 +9,11 @@ and `init.cc`; PyTorch's stream pool). For any other NCCL version measure again 
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import TypeGuard
 
-KIB = 1024
-MIB = 1024 * KIB
-STEPS = 8  # of the FIFO of a channel towards one peer (N16)
-STEP_BYTES = {"nvlink": 512 * KIB, "network": 128 * KIB}  # by transport (N9, N16)
-MOST_PART_BYTES = {"nvlink": 16 * MIB, "network": 128 * KIB}  # of an operation on a channel (N9)
+from eplb_model import nccl_schedule as nccl
+from eplb_model.nccl_schedule import MIB as MIB  # noqa: PLC0414 (part of what users import here)
+
 WARPS_PER_CTA = 32  # DeepEP shares 32 warps among the warp groups of a CTA (E2)
 MAX_WARP_GROUPS = 14  # E5: DeepEP asserts wg < 15, and with it more than one warp per group
 POOL_STREAMS = 32  # G7
@@ -179,14 +176,14 @@ def nccl_p2p_channels(
     if max_ctas is not None:
         _require("max_ctas", max_ctas, 1)
     rounds = exchange_rounds(ranks, peers)
-    most = _of_transport(MOST_PART_BYTES, transport)
+    most = nccl.of_transport(nccl.MOST_PART_BYTES, transport)
 
     capped = max(channels if max_ctas is None else min(channels, max_ctas), min_ctas)
-    usable = _pow2up(max(min(capped, max_p2p_channels), min_p2p_channels))
-    per_peer = min(usable, _pow2up(channels_per_peer))
-    per_round = _channels_of_operation(bytes_per_op, per_peer, ranks, usable, most)
-    places = {r: r for r in rounds} if transport == "nvlink" else _places_of_nodes(ranks)
-    return _assign_channels({r: places[r] for r in rounds}, usable, per_round)
+    usable = nccl.pow2up(max(min(capped, max_p2p_channels), min_p2p_channels))
+    per_peer = min(usable, nccl.pow2up(channels_per_peer))
+    per_round = nccl.channels_of_operation(bytes_per_op, per_peer, ranks, usable, most)
+    places = {r: r for r in rounds} if transport == "nvlink" else nccl.places_of_nodes(ranks)
+    return nccl.assign_channels({r: places[r] for r in rounds}, usable, per_round)
 
 
 def nccl_p2p_ctas(
@@ -221,7 +218,7 @@ def nccl_p2p_ctas(
         channels_per_peer=channels_per_peer,
         transport=transport,
     )
-    return len(_union(by_round))
+    return len(nccl.union(by_round))
 
 
 def nccl_cluster(ctas: int, size: int) -> int:
@@ -249,7 +246,7 @@ def rounds_of_ctas(by_round: Mapping[int, tuple[int, ...]]) -> tuple[tuple[int, 
     """
     return tuple(
         tuple(sorted(r for r, ids in by_round.items() if channel in ids))
-        for channel in sorted(_union(by_round))
+        for channel in sorted(nccl.union(by_round))
     )
 
 
@@ -267,7 +264,7 @@ def nccl_p2p_eager(
     >>> nccl_p2p_eager({1: (0, 1)}, 8 << 20), nccl_p2p_eager({1: (0,)}, 8 << 20)
     (True, False)
     """
-    fifo = STEPS * _of_transport(STEP_BYTES, transport)
+    fifo = nccl.STEPS * nccl.of_transport(nccl.STEP_BYTES, transport)
     return all(-(-bytes_per_op // len(ids)) <= fifo for ids in by_round.values() if ids)
 
 
@@ -305,15 +302,15 @@ def channels_of_grid(ctas: int, ranks: int, offsets: Sequence[int]) -> tuple[tup
     _require("ctas", ctas, 1)
     rounds = exchange_rounds(ranks, offsets)
     places = {r: r for r in rounds}
-    usable = _pow2up(ctas)
+    usable = nccl.pow2up(ctas)
 
     def used(per_round: int) -> int:
-        return len(_union(_assign_channels(places, usable, per_round)))
+        return len(nccl.union(nccl.assign_channels(places, usable, per_round)))
 
     least = 1 + bisect_left(range(1, ctas + 1), ctas, key=used)  # more channels never use fewer
     if used(least) != ctas:
         return (rounds,) * ctas
-    return rounds_of_ctas(_assign_channels(places, usable, least))
+    return rounds_of_ctas(nccl.assign_channels(places, usable, least))
 
 
 def torch_pool_stream(i: int) -> int:
@@ -337,62 +334,6 @@ def _grid_above_one(grid: int, given: str) -> int:
     if grid == 1:
         raise ValueError(f"{given} gives a grid of 1 CTA; expected at least 2 (E5)")
     return grid
-
-
-def _channels_of_operation(size: int, per_peer: int, ranks: int, usable: int, most: int) -> int:
-    """c(b) of N8: parts of at least 64 KiB, and of at most `most` bytes as far as channels go."""
-    fair = per_peer
-    while fair * ranks > usable and fair > 1:
-        fair //= 2
-    count = min(fair, _ceil_div(size, 64 * KIB))
-    while _ceil_div(size, count) > most and count <= per_peer // 2:
-        count *= 2
-    return count
-
-
-def _of_transport(table: Mapping[str, int], transport: str) -> int:
-    if transport not in table:
-        raise ValueError(f"transport={transport!r}; expected one of {', '.join(table)}")
-    return table[transport]
-
-
-def _places_of_nodes(ranks: int) -> dict[int, int]:
-    """Distance -> its place in the schedule of ranks that are each on a node of their own (N8a).
-
-    >>> _places_of_nodes(4)
-    {0: 0, 1: 1, 3: 2, 2: 3}
-    """
-    power, distance, found = _pow2up(ranks), 0, list[int]()
-    for step in range(1, power + 1):
-        if distance < ranks:
-            found.append(distance)
-        distance = (distance + step) % power
-    return {distance: place for place, distance in enumerate(found)}
-
-
-def _assign_channels(
-    places: Mapping[int, int], usable: int, per_round: int
-) -> dict[int, tuple[int, ...]]:
-    """Place p takes `per_round` channels in a row from reverseBits(p mod usable) on (N8)."""
-    runs = [
-        tuple((_reverse_bits(base, usable) + p) % usable for p in range(per_round))
-        for base in range(usable)
-    ]
-    return {r: runs[place % usable] for r, place in places.items()}
-
-
-def _union(by_round: Mapping[int, tuple[int, ...]]) -> frozenset[int]:
-    return frozenset(chain.from_iterable(set(by_round.values())))
-
-
-def _reverse_bits(value: int, power: int) -> int:
-    """`value` < `power` = 2**width, read from its last bit to its first in `width` bits."""
-    width = power.bit_length() - 1
-    return sum(1 << (width - 1 - bit) for bit in range(width) if value >> bit & 1)
-
-
-def _pow2up(value: int) -> int:
-    return 1 << (value - 1).bit_length()
 
 
 def _ceil_div(value: int, by: int) -> int:
