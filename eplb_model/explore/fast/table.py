@@ -22,7 +22,7 @@ from eplb_model.state import State
 from eplb_model.step import initial, options_of, step
 from eplb_model.world import Kernel, Rank, World
 
-MOST_STATES = 20_000  # of one rank; above that a table is no shortcut
+MOST_STATES = 100_000  # of one rank; they take ten seconds, and settling gets no further
 
 
 class Ask(NamedTuple):
