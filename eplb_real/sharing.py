@@ -18,7 +18,7 @@ from pathlib import Path
 
 MOST_ON_ONE = 4  # ranks to a GPU; more were not tried
 MPS = "CUDA_MPS_PIPE_DIRECTORY"
-DEFAULT_PIPES = "/tmp/nvidia-mps"
+DEFAULT_PIPES = "/tmp/nvidia-mps"  # where MPS itself looks, on any machine
 NO_MULTICAST = {  # multicast over NVLink stays off, whoever makes communicators here (R12)
     "NCCL_NVLS_ENABLE": "0",
     "TORCH_SYMM_MEM_DISABLE_MULTICAST": "1",

@@ -58,6 +58,8 @@ def _ask(raw: Path, wanted: int | None) -> None:
     there = len(gpus())
     if not there:
         raise Lacking("no GPU here")
+    if wanted is not None and wanted < 0:
+        raise UsageError(f"--gpus {wanted}: expected 0 or more")
     number = there if wanted is None else min(wanted, there)
     missing = lacking(("torch", "cuda.bindings"))
     if missing:

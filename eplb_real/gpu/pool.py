@@ -21,9 +21,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from eplb_model.outcome import Lacking
 from eplb_real.gpu.page import Page, new_page
+from eplb_real.sharing import cannot_share, gpu_of, is_shared
 from eplb_real.sharing import environment as sharing
-from eplb_real.sharing import gpu_of, is_shared
 
 READY_WITHIN = 120.0  # seconds: imports, contexts, the first communicator
 QUIET_NCCL = {  # a hung exchange is ours to end, not the watchdog's
@@ -205,8 +206,15 @@ def pool(
         Whether they make a communicator of NCCL.
     gpus
         How many GPUs they have; None for one each.  Ranks share them where they are fewer.
+
+    Raises
+    ------
+    Lacking
+        If so many ranks can't share them.
     """
     there = gpus or ranks
+    if reason := cannot_share(ranks, there):
+        raise Lacking(reason)
     with new_page() as page, tempfile.TemporaryDirectory(prefix="eplb-gpu-") as folder:
         store = [str(Path(folder) / "store")] if nccl else []
         processes: list[Process] = []

@@ -10,7 +10,7 @@ from typing import Any
 
 from eplb_real.gpu.point import Point, Run
 from eplb_real.gpu.pool import Pool, pool, set_up_exchange
-from eplb_real.sharing import MOST_ON_ONE, is_shared
+from eplb_real.sharing import cannot_share, is_shared
 
 MIB = 1 << 20
 CAPS = (None, 32, 16, 12, 8, 4, 2, 1)
@@ -21,7 +21,9 @@ FREE = 32  # what NCCL takes where nobody caps it
 
 def counts(gpus: int) -> Iterator[dict[str, Any]]:
     """The SMs that the exchange of one rank holds, for every number of ranks that fits."""
-    for ranks in range(2, min(MOST_RANKS, MOST_ON_ONE * gpus) + 1):
+    for ranks in range(2, MOST_RANKS + 1):
+        if cannot_share(ranks, gpus):
+            return
         shared = is_shared(ranks, gpus)
         with pool(ranks, gpus=gpus) as processes:
             for cap in CAPS if not shared else CAPS[1:]:

@@ -15,8 +15,6 @@ CALLS = (
     "peer_free_launch", "stream_create", "stream_synchronize", "free", "host_free", "empty_cache",
     "device_synchronize",
 )  # fmt: skip
-
-
 FILLINGS = ("record", "wait", "write_value", "h2d_pinned", "memset", "host_function")
 MOST_WORK = 5000  # pieces that are put on a stream to see how much it takes
 
@@ -53,7 +51,7 @@ class Passing(Asking):
                            "later": passes, "passes": passed}  # fmt: skip
 
     def behind(self) -> Iterator[dict[str, Any]]:
-        """What is done in another stream while a gang waits: it, and a copy behind it (U5)."""
+        """What is done in another stream while a gang waits: it, and a copy behind it (G13a)."""
         for what in self._rank.ask("works"):
             with self._fresh():
                 self._hold(Holder(8, 1))
@@ -85,7 +83,7 @@ class Passing(Asking):
                                    if mark != self._generation and i not in indices]}  # fmt: skip
 
     def depths(self) -> Iterator[dict[str, Any]]:
-        """Whether one full stream fills others, and how much other work a stream takes (U4)."""
+        """Whether one full stream fills others, and how much other work a stream takes (G3a)."""
         others = self._rank.ask("new_streams", count=40)
         with self._fresh():
             self._hold(Holder(1, 1), stream="third")
@@ -103,7 +101,7 @@ class Passing(Asking):
                        "accepted": self._settled(words.FILLED)}  # fmt: skip
 
     def priorities(self) -> Iterator[dict[str, Any]]:
-        """Whether urgent streams have hardware queues of their own (U3).
+        """Whether urgent streams have hardware queues of their own (G5b).
 
         Of the streams the first half is ordinary, the second urgent.
         """

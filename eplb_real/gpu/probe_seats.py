@@ -53,7 +53,7 @@ class Seats(Asking):
                         yield self._gang_seats(ctas, cluster, holder)
 
     def beside(self) -> Iterator[dict[str, Any]]:
-        """Where clusters of a regular kernel go beside a holder, and gangs beside two (U2).
+        """Where clusters of a regular kernel go beside a holder, and gangs beside two (G31e).
 
         Holders that ask to be spread are those of NCCL.
         """

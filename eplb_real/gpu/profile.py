@@ -317,12 +317,27 @@ ROWS: Mapping[str, Callable[[Seen], Iterator[dict[str, Any]]]] = {
 }  # fmt: skip
 
 
+def unasked(seen: Sequence[Seen]) -> list[Seen]:
+    """What was seen and no vector can ask: kept beside the rows, which the model predicts."""
+    kinds = ("behind", "priorities", "stream takes")
+    known = {"behind": _behind, "priorities": _priorities}
+    return [
+        each
+        for each in seen
+        if each["what"] in kinds and not list(known.get(each["what"], _nothing)(each))
+    ]
+
+
+def _nothing(each: Seen) -> Iterator[dict[str, Any]]:
+    return iter(())
+
+
 def table(seen: Sequence[Seen], name: str, provenance: Mapping[str, Any]) -> str:
     """The measured table of a probe, as it is written."""
     return written({
         "schema": "eplb-measured/1",
         "name": name,
         "about": "Where kernels go, who waits for whom, and which host calls return.",
-        "provenance": provenance,
+        "provenance": {**provenance, "unasked": unasked(seen)},
         "rows": list(rows(seen)),
     })  # fmt: skip

@@ -81,6 +81,16 @@ def test_the_model_predicts_every_row_that_a_probe_makes(tmp_path):
     assert [row for row in table.rows if predict(table, row) != row["outcome"]] == []
 
 
+def test_what_no_vector_can_ask_is_kept_beside_the_rows():
+    seen = [*SEEN, {"what": "stream takes", "work": "record", "asked": 9, "accepted": 9}]
+
+    assert [(each["what"], each.get("work")) for each in profile.unasked(seen)] == [
+        ("behind", "host_function"),
+        ("priorities", None),
+        ("stream takes", "record"),
+    ]
+
+
 def placed() -> list[dict[str, object]]:
     """Observations in which everybody sits where the model has them, on an H200."""
     h200 = MACHINES["h200"]
